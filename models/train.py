@@ -364,8 +364,9 @@ def fit_trees(inputs, base, y, rounds, watch=None):
     number of trees is the one that scores best there."""
     edges, codes = [], []
     for f in range(inputs.shape[1]):
-        cuts = np.unique(rounded(np.quantile(inputs[:, f], np.arange(1, TREE_BINS) / TREE_BINS), 4))
-        cuts = cuts.astype(np.float32).astype(np.float64)
+        # between quantiles, never on one: a repeated value must not sit on a threshold
+        marks = np.unique(rounded(np.quantile(inputs[:, f], np.arange(TREE_BINS + 1) / TREE_BINS), 4))
+        cuts = (0.5 * (marks[1:] + marks[:-1])).astype(np.float32).astype(np.float64)
         edges.append(cuts)
         codes.append(np.searchsorted(cuts, inputs[:, f], side="left"))
     codes = np.column_stack(codes)
@@ -922,7 +923,7 @@ def train(args):
         f"- gbt: {len(trees)} trees of depth {TREE_DEPTH}, learning rate {TREE_RATE}, at most {TREE_BINS} bins a feature.",
         f"- mlp: 8 → {HIDDEN} → {HIDDEN} → 1, tanh, {EPOCHS} epochs, the odd part (f(x) − f(−x))/2 is used.",
         "- logistic, weights of: " + ", ".join(f"{t} `{v:g}`" for t, v in zip(LOGISTIC_TERMS, logistic)) + ".",
-        "- All four are symmetric: mirroring a market (every sign turned) gives 1 − p. The drift of the month is not learnt.",
+        "- Every model is symmetric: mirroring a market (every sign turned) gives 1 − p. The drift of the month is not learnt.",
         "",
         "## Sizes",
         "",
