@@ -1,1 +1,36 @@
-//! api.
+//! Accounts, entitlements, metering, REST, WebSocket and the dashboard; it sells signals and never issues one.
+//!
+//! The [`View`] is a pure fold of verdicts. Everything with a clock, a socket or a file is in `edge`: REST and
+//! WebSocket ([`app`], [`serve`]) and the key file ([`keys`]). The only way back into the house is a [`Desk`].
+
+mod bucket;
+mod cursor;
+mod dashboard;
+mod desk;
+mod error;
+mod key_form;
+mod limits;
+mod push;
+mod strict;
+mod submit;
+mod view;
+mod wire;
+
+#[cfg(feature = "edge")]
+mod edge;
+
+pub use bucket::{Bucket, Buckets, Rate};
+pub use dashboard::{
+    Dashboard, DashboardEpoch, DashboardLedger, DashboardOutcome, DashboardRow, DashboardTopic, DashboardTotals,
+};
+pub use desk::{Desk, DeskError, Receipt};
+pub use error::ApiError;
+pub use limits::{ApiLimits, SocketBounds};
+pub use push::Push;
+pub use view::{
+    Bin, Entitlement, Event, Held, LedgerSums, MinerRecord, MinerTopicRecord, Notice, OutcomeRecord, Position,
+    TopicState, Track, View, ViewLimits,
+};
+
+#[cfg(feature = "edge")]
+pub use edge::{ApiState, Health, HealthCheck, Metrics, SharedView, app, keys, openapi, serve};

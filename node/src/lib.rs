@@ -1,1 +1,21 @@
-//! node.
+//! The one binary: roles, configuration, wiring and the command line; never a rule, a score or a wire format.
+
+pub mod assets;
+pub mod clock;
+pub mod cmd;
+pub mod config;
+pub mod deeds;
+pub mod desk;
+pub mod genesis;
+pub mod kernel;
+pub mod keyring;
+pub mod plan;
+pub mod replay;
+pub mod run_dir;
+pub mod signing;
+pub mod start;
+pub mod subscriber;
+pub mod summary;
+pub mod tally;
+pub mod telemetry;
+pub mod wire;

@@ -1,0 +1,52 @@
+# Oraculo: `make demo` runs everything, `make test` checks everything; both set themselves up.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+export CARGO_TARGET_DIR ?= $(HOME)/.cache/oraculo/target
+CARGO ?= cargo
+DEMO_FEATURES := --no-default-features
+DEMO_BIN := $(CARGO_TARGET_DIR)/demo/oraculo
+ARGS ?=
+
+.PHONY: help demo test lint bench ort models gpu-check setup-test release
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+ort: ## fetch the pinned ONNX Runtime library into vendor/ (done by demo and test)
+	@python3 scripts/fetch_ort.py >/dev/null
+
+demo: ort ## build what the demo needs and run all roles in one process (ARGS="--for 60 --json")
+	$(CARGO) build --locked --profile demo -p node $(DEMO_FEATURES)
+	$(DEMO_BIN) demo $(ARGS)
+
+release: ort ## the full binary, Parquet tables included (polars: a quarter of an hour on two cores)
+	$(CARGO) build --locked --release -p node
+
+setup-test:
+	@bash scripts/setup_test.sh
+
+test: ort setup-test ## run every test (installs redis-server and chromium where missing and possible)
+	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
+		$(CARGO) nextest run --locked --workspace --no-fail-fast; \
+	else \
+		$(CARGO) test --locked --workspace --no-fail-fast; \
+	fi
+
+lint: ## rustfmt, clippy with warnings as errors, cargo-deny where installed
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --locked -p forecaster --features cuda --all-targets -- -D warnings
+	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny --offline check licenses bans sources; \
+	else echo "cargo-deny is not installed: licences and sources unchecked (cargo install cargo-deny)"; fi
+
+bench: ort ## the numbers of docs/benchmarks.md
+	$(CARGO) build --locked --release -p node $(DEMO_FEATURES)
+	$(CARGO_TARGET_DIR)/release/oraculo bench $(ARGS)
+
+models: ## retrain the model bundles (needs ../shared/data/candles; see models/README.md)
+	python3 -m venv .venv && .venv/bin/pip install -q -r models/requirements.txt
+	.venv/bin/python models/train.py && .venv/bin/python models/check.py
+
+gpu-check: ## on a machine with an NVIDIA GPU: every bundle must run on CUDA, or say exactly why not
+	$(CARGO) build --locked --release -p node $(DEMO_FEATURES) --features cuda
+	$(CARGO_TARGET_DIR)/release/oraculo doctor --device cuda-or-fail --models models

@@ -1,0 +1,15 @@
+//! Where the world begins: ONNX Runtime, inference threads, files; nothing here decides what a miner says.
+
+pub mod bundle_dir;
+pub mod check;
+pub mod key_file;
+pub mod lane;
+pub mod library;
+pub mod ort_engine;
+pub mod probe;
+
+pub use check::{Finding, check};
+pub use lane::{Lane, LaneConfig, LaneCounters};
+pub use library::Search;
+pub use ort_engine::{Device, Engine, Model, Provider, ProviderReport};
+pub use probe::{Probe, probe};

@@ -1,0 +1,236 @@
+//! Everything that can go wrong in this crate, each with a stable code; it never turns an error into silence.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use schemas::inference::Answer;
+
+macro_rules! checks {
+    ($($(#[$doc:meta])* $name:ident = $code:literal),* $(,)?) => {
+        /// What a bundle is checked for. The texts never change; new ones are added at the end.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Check {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Check {
+            /// Every check, for documents and tests.
+            pub const ALL: &[Self] = &[$(Self::$name),*];
+
+            /// The stable text of the check.
+            pub const fn code(self) -> &'static str {
+                match self { $(Self::$name => $code),* }
+            }
+        }
+    };
+}
+
+checks! {
+    /// A bundle file cannot be read, is a link, or is not a plain file.
+    File = "c01_file",
+    /// A bundle file is empty or larger than its limit.
+    Size = "c01_size",
+    /// The model's SHA-256 is not the manifest's.
+    Sha256 = "c01_sha256",
+    /// The model is not a well-formed ONNX protobuf.
+    Protobuf = "c02_protobuf",
+    /// Messages are nested deeper than the limit.
+    Depth = "c02_depth",
+    /// More graph nodes than the limit.
+    Nodes = "c02_nodes",
+    /// A tensor points outside the file.
+    ExternalData = "c03_external_data",
+    /// An operator domain that is not admitted.
+    Domain = "c04_domain",
+    /// The operator set is not the manifest's, or not supported.
+    Opset = "c05_opset",
+    /// The IR version is not supported.
+    IrVersion = "c05_ir_version",
+    /// An operator that is not admitted.
+    Operator = "c06_operator",
+    /// The graph's input is not what the manifest says.
+    Input = "c08_input",
+    /// The graph's output is not what the manifest says.
+    Output = "c08_output",
+    /// The model returned another shape than it declares.
+    Shape = "c09_shape",
+    /// A golden pair is not reproduced within 1e-5.
+    Golden = "c10_golden",
+    /// The same row gave two different answers.
+    Repeat = "c11_repeat",
+    /// A row's answer depends on its neighbours by more than 1e-5.
+    BatchInvariance = "c12_batch_invariance",
+    /// How the model answers NaN; reported, never a failure, because the input gate stands before it.
+    NanPolicy = "c14_nan_policy",
+    /// An answer is outside the manifest's range, or all answers are the same.
+    Range = "c15_range",
+    /// The largest batch takes longer than the manifest's deadline.
+    Latency = "c16_latency",
+    /// The manifest is not TOML.
+    ManifestSyntax = "manifest_syntax",
+    /// The manifest has a key nobody knows.
+    ManifestUnknownKey = "manifest_unknown_key",
+    /// The manifest lacks a key.
+    ManifestMissingKey = "manifest_missing_key",
+    /// A manifest value has the wrong type.
+    ManifestType = "manifest_type",
+    /// `schema` is not 1.
+    ManifestSchema = "manifest_schema",
+    /// `name`, `version` or `topic` is not a plain name.
+    ManifestName = "manifest_name",
+    /// `engine` is not `ort`.
+    ManifestEngine = "manifest_engine",
+    /// `[model]` names no plain `.onnx` file, hash or licence.
+    ManifestModel = "manifest_model",
+    /// `[input]` is not `updown-1` in f32 with its ten features.
+    ManifestFeatures = "manifest_features",
+    /// `[normalise]` has wrong lengths, a scale that is not positive, or numbers that are not finite.
+    ManifestNormalise = "manifest_normalise",
+    /// `[output]` is no probability within [0, 1].
+    ManifestOutput = "manifest_output",
+    /// `[limits]` are zero or too large.
+    ManifestLimits = "manifest_limits",
+    /// `golden.json` does not have the golden form.
+    GoldenForm = "golden_form",
+}
+
+impl fmt::Display for Check {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}
+
+/// The errors of this crate.
+#[derive(Debug, thiserror::Error)]
+pub enum ForecasterError {
+    /// A bundle failed a check.
+    #[error("bundle refused ({check}): {detail}")]
+    Bundle {
+        /// Which check.
+        check: Check,
+        /// What was found.
+        detail: String,
+    },
+    /// No ONNX Runtime library at any of the known places.
+    #[error(
+        "ONNX Runtime library not found; run `make ort` to fetch it, or pass `--ort-lib FILE` or set ORT_DYLIB_PATH (looked at: {})",
+        list(looked_at)
+    )]
+    LibraryNotFound {
+        /// Every place that was looked at, in order.
+        looked_at: Vec<PathBuf>,
+    },
+    /// The library was found and cannot be used.
+    #[error("ONNX Runtime library {} cannot be used: {reason}; run `make ort` to fetch the pinned one", path.display())]
+    LibraryUnusable {
+        /// Which file.
+        path: PathBuf,
+        /// Why, in the loader's words.
+        reason: String,
+    },
+    /// Another library was loaded into this process before; there is one per process.
+    #[error("this process already uses ONNX Runtime from {}, not {}", loaded.display(), asked.display())]
+    LibraryFixed {
+        /// The library in use.
+        loaded: PathBuf,
+        /// The library asked for.
+        asked: PathBuf,
+    },
+    /// The execution provider that was demanded cannot be used.
+    #[error("device `{device}` is not available: {reason}")]
+    Device {
+        /// The device policy.
+        device: &'static str,
+        /// Why, exactly.
+        reason: String,
+    },
+    /// ONNX Runtime refused the model.
+    #[error("model does not load: {0}")]
+    Session(String),
+    /// ONNX Runtime failed while running the model.
+    #[error("model does not run: {0}")]
+    Run(String),
+    /// A feature row has another length than the model's.
+    #[error("a row has {got} features, the model takes {want}")]
+    RowWidth {
+        /// Length of the row.
+        got: usize,
+        /// Length the manifest names.
+        want: usize,
+    },
+    /// A feature is NaN or infinite; the model is not asked.
+    #[error("feature {index} is not finite")]
+    InputNotFinite {
+        /// Position in the row.
+        index: usize,
+    },
+    /// The model answered NaN or infinity.
+    #[error("the model's answer is not finite")]
+    OutputNotFinite,
+    /// The model's answer is outside its range.
+    #[error("the model's answer is outside its range")]
+    OutputRange,
+    /// The lane's queue is full: the request was dropped and counted.
+    #[error("the inference queue is full")]
+    QueueFull,
+    /// The lane has ended.
+    #[error("the inference lane has stopped")]
+    LaneStopped,
+    /// The lane does not serve this bundle.
+    #[error("no lane serves bundle {0}")]
+    UnknownBundle(String),
+    /// A key file cannot be read, written or trusted.
+    #[error("key file {}: {reason}", path.display())]
+    KeyFile {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong; never the secret.
+        reason: String,
+    },
+    /// The operating system failed an edge.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was tried.
+        what: String,
+        /// The operating system's answer.
+        source: std::io::Error,
+    },
+}
+
+fn list(paths: &[PathBuf]) -> String {
+    paths.iter().map(|p| p.display().to_string()).collect::<Vec<_>>().join(", ")
+}
+
+impl ForecasterError {
+    /// The stable code of this error.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Bundle { check, .. } => check.code(),
+            Self::LibraryNotFound { .. } => "ort_library_not_found",
+            Self::LibraryUnusable { .. } => "ort_library_unusable",
+            Self::LibraryFixed { .. } => "ort_library_fixed",
+            Self::Device { .. } => "device_not_available",
+            Self::Session(_) => "session_refused",
+            Self::Run(_) => "run_failed",
+            Self::RowWidth { .. } => "row_width",
+            Self::InputNotFinite { .. } => "input_not_finite",
+            Self::OutputNotFinite => "output_not_finite",
+            Self::OutputRange => "output_range",
+            Self::QueueFull => "queue_full",
+            Self::LaneStopped => "lane_stopped",
+            Self::UnknownBundle(_) => "unknown_bundle",
+            Self::KeyFile { .. } => "key_file",
+            Self::Io { .. } => "io",
+        }
+    }
+
+    /// This error as the answer to an inference request, so that the miner abstains instead of waiting.
+    pub fn answer(&self) -> Answer {
+        Answer::Failed(self.code().to_owned())
+    }
+
+    /// A failed bundle check.
+    pub(crate) fn check(check: Check, detail: impl Into<String>) -> Self {
+        Self::Bundle { check, detail: detail.into() }
+    }
+}

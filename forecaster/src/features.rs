@@ -1,0 +1,160 @@
+//! Feature set `updown-1`: ten numbers a model may see; pure functions of past ticks that never look ahead.
+//!
+//! Everything is as of the instant the question opens. The price at an instant is the last tick at or before it. A
+//! window longer than the history uses the longest history there is. Computed in f64 in a fixed order, natural
+//! logarithms from `libm`, then cast to f32, so every platform gets the same bits.
+
+use schemas::time::NANOS_PER_SEC;
+use schemas::{IndexPrice, Question, Timestamp};
+
+use crate::history::History;
+
+/// Name of the feature set, as manifests spell it.
+pub const FEATURE_SET: &str = "updown-1";
+/// How many features a row has.
+pub const WIDTH: usize = 10;
+/// The features in the order of the row.
+pub const NAMES: [&str; WIDTH] = [
+    "log_moneyness",
+    "tau_s",
+    "vol_15m",
+    "vol_60m",
+    "ret_60s",
+    "ret_300s",
+    "ret_900s",
+    "z_15m",
+    "z_60m",
+    "elapsed_s",
+];
+/// Longest window, seconds.
+pub const LOOKBACK_S: i64 = 3600;
+/// Least volatility per square root of a second: below it an index did not move at all.
+pub const VOL_FLOOR: f64 = 1e-7;
+/// Where z is clipped.
+pub const Z_CLIP: f64 = 8.0;
+
+/// Distance of neighbouring overlapping returns, seconds.
+const STEP_S: i64 = 10;
+/// Length of one return, in steps.
+const RETURN_STEPS: usize = 6;
+/// Steps in the longest window.
+const STEPS: i64 = LOOKBACK_S / STEP_S;
+
+/// What a row is computed for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The strike K.
+    pub strike: IndexPrice,
+    /// The instant everything is as of.
+    pub opens_at: Timestamp,
+    /// The market's start.
+    pub starts_at: Timestamp,
+    /// The market's end.
+    pub resolves_at: Timestamp,
+}
+
+impl From<&Question> for Target {
+    fn from(q: &Question) -> Self {
+        Self {
+            strike: q.strike,
+            opens_at: q.opens_at,
+            starts_at: q.market_starts_at,
+            resolves_at: q.resolves_at,
+        }
+    }
+}
+
+/// Why there is no row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoRow {
+    /// No tick at or before the instant.
+    NoTick,
+    /// Less history than the bound.
+    ShortHistory,
+    /// The newest tick is older than the bound.
+    StaleInput,
+    /// A feature is NaN or infinite; its position in [`NAMES`].
+    NotFinite(u8),
+}
+
+/// The row of a target, or why there is none.
+///
+/// `min_history_ns` and `max_input_age_ns` are measured from `target.opens_at`; at least 60 s of history are needed
+/// whatever the bound says, because no return fits in less.
+pub fn row(
+    history: &History,
+    target: &Target,
+    min_history_ns: i64,
+    max_input_age_ns: i64,
+) -> Result<[f32; WIDTH], NoRow> {
+    let now = target.opens_at;
+    let last = history.at(now).ok_or(NoRow::NoTick)?;
+    if now.since(last.at) > max_input_age_ns {
+        return Err(NoRow::StaleInput);
+    }
+    let oldest = history.oldest().ok_or(NoRow::NoTick)?;
+    let length_ns = now.since(oldest.at);
+    if length_ns < min_history_ns.max(STEP_S * RETURN_STEPS as i64 * NANOS_PER_SEC) {
+        return Err(NoRow::ShortHistory);
+    }
+    let raw = compute(history, target, last.value.as_f64(), length_ns);
+    let row = raw.map(|x| x as f32);
+    match row.iter().position(|x| !x.is_finite()) {
+        Some(index) => Err(NoRow::NotFinite(index as u8)),
+        None => Ok(row),
+    }
+}
+
+/// The ten numbers; some are not finite when the strike is not positive.
+fn compute(history: &History, target: &Target, spot: f64, length_ns: i64) -> [f64; WIDTH] {
+    let now = target.opens_at;
+    let grid = grid(history, now, length_ns);
+    let moneyness = libm::log(spot / target.strike.as_f64());
+    let tau = seconds(target.resolves_at.since(now)).max(1.0);
+    let (vol_15m, vol_60m) = (volatility(&grid, 900), volatility(&grid, LOOKBACK_S));
+    let back = |window_s: i64| {
+        let reach = (window_s * NANOS_PER_SEC).min(length_ns);
+        let then = history.at(now.plus(-reach)).map_or(f64::NAN, |p| p.value.as_f64());
+        libm::log(spot / then)
+    };
+    let z = |vol: f64| (moneyness / (vol * tau.sqrt())).clamp(-Z_CLIP, Z_CLIP);
+    [
+        moneyness,
+        tau,
+        vol_15m,
+        vol_60m,
+        back(60),
+        back(300),
+        back(900),
+        z(vol_15m),
+        z(vol_60m),
+        seconds(now.since(target.starts_at)),
+    ]
+}
+
+/// Prices at 0, 10, 20 … seconds back, as far as the history and the lookback reach.
+fn grid(history: &History, now: Timestamp, length_ns: i64) -> Vec<f64> {
+    let steps = STEPS.min(length_ns / (STEP_S * NANOS_PER_SEC));
+    let value = |k: i64| history.at(now.plus(-k * STEP_S * NANOS_PER_SEC)).map_or(f64::NAN, |p| p.value.as_f64());
+    (0..=steps).map(value).collect()
+}
+
+/// Square root of the mean squared 60-second log return over the window, per square root of a second.
+fn volatility(grid: &[f64], window_s: i64) -> f64 {
+    let reach = grid.len().min((window_s / STEP_S) as usize + 1);
+    let window = &grid[..reach];
+    let returns = window.iter().zip(&window[RETURN_STEPS.min(reach)..]);
+    let (mut sum, mut n) = (0.0, 0.0);
+    for (new, old) in returns {
+        let r = libm::log(new / old);
+        sum += r * r;
+        n += 1.0;
+    }
+    let vol = (sum / n / (STEP_S as f64 * RETURN_STEPS as f64)).sqrt();
+    // Not `max`: that would turn NaN into the floor, and NaN must reach the gate.
+    if vol < VOL_FLOOR { VOL_FLOOR } else { vol }
+}
+
+fn seconds(nanos: i64) -> f64 {
+    nanos as f64 / NANOS_PER_SEC as f64
+}

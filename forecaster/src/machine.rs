@@ -1,0 +1,389 @@
+//! One miner as a deterministic machine: ticks and questions in, deeds out; it never runs a model or signs itself.
+//!
+//! A question is answered in steps that all follow from records: the question opens (`Infer`), the model's answer
+//! returns (`Commit`), the commit window ends (`Reveal`), the own reveal is seen in the log (forgotten). What the
+//! log says is the only truth about what was done, so after a crash [`Forecaster::due`] lists the deeds that the
+//! log has no trace of.
+
+use std::collections::BTreeMap;
+
+use minicbor::{Decode, Encode};
+use schemas::inference::Answer;
+use schemas::{
+    BundleId, Digest, Forecast, InferenceRequest, InferenceResult, Intake, Machine, MarketEvent,
+    Question, QuestionId, Record, Snapshot as _, Timestamp,
+};
+
+use crate::config::{MinerConfig, Strategy};
+use crate::features::{self, NoRow, Target};
+use crate::history::{History, Offered};
+use crate::memory::Memory;
+
+/// What a miner reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ForecasterInput {
+    /// A decoded venue fact.
+    Market(MarketEvent),
+    /// A record everybody sees.
+    Intake(Intake),
+    /// A model's answer.
+    Inference(InferenceResult),
+}
+
+/// What a miner wants done. Deeds, not records: replay throws them away.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ForecasterOutput {
+    /// Ask the model.
+    Infer(InferenceRequest),
+    /// Seal, sign and submit.
+    Commit {
+        /// For which question.
+        question: QuestionId,
+        /// What is sealed.
+        forecast: Forecast,
+    },
+    /// Open, sign and submit.
+    Reveal {
+        /// For which question.
+        question: QuestionId,
+        /// What was sealed.
+        forecast: Forecast,
+    },
+    /// There will be no prediction; nothing to do but count.
+    Abstain {
+        /// For which question.
+        question: QuestionId,
+        /// Why.
+        reason: AbstainReason,
+    },
+}
+
+/// Why a miner has no prediction for a question.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AbstainReason {
+    /// No tick of the index at or before the opening.
+    NoTick,
+    /// Too little history before the opening.
+    ShortHistory,
+    /// The newest tick was too old.
+    StaleInput,
+    /// This feature was NaN or infinite.
+    NotFinite(&'static str),
+    /// The question is about another index.
+    WrongSymbol,
+    /// The record came outside the commit window.
+    WindowClosed,
+    /// Too many questions are open.
+    TooManyOpen,
+    /// The model's answer did not come within the commit window.
+    LateInference,
+    /// The model failed with this code.
+    ModelFailed(String),
+    /// The model's answer is no probability.
+    InvalidForecast,
+}
+
+impl AbstainReason {
+    /// The stable code.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::NoTick => "no_tick",
+            Self::ShortHistory => "short_history",
+            Self::StaleInput => "stale_input",
+            Self::NotFinite(_) => "feature_not_finite",
+            Self::WrongSymbol => "wrong_symbol",
+            Self::WindowClosed => "window_closed",
+            Self::TooManyOpen => "too_many_open",
+            Self::LateInference => "late_inference",
+            Self::ModelFailed(_) => "model_failed",
+            Self::InvalidForecast => "invalid_forecast",
+        }
+    }
+}
+
+impl From<NoRow> for AbstainReason {
+    fn from(no: NoRow) -> Self {
+        match no {
+            NoRow::NoTick => Self::NoTick,
+            NoRow::ShortHistory => Self::ShortHistory,
+            NoRow::StaleInput => Self::StaleInput,
+            NoRow::NotFinite(index) => {
+                Self::NotFinite(features::NAMES.get(usize::from(index)).copied().unwrap_or("unknown"))
+            }
+        }
+    }
+}
+
+/// What was dropped, by kind; bounds are kept by dropping, and every drop is counted here.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub struct Counters {
+    /// Ticks older than the newest.
+    #[n(0)]
+    pub ticks_out_of_order: u64,
+    /// Ticks whose value is not positive.
+    #[n(1)]
+    pub ticks_not_positive: u64,
+    /// Ticks that had to go although they were still in the lookback.
+    #[n(2)]
+    pub ticks_evicted: u64,
+    /// Answers that nobody waits for.
+    #[n(3)]
+    pub answers_unasked: u64,
+    /// Questions that are open already.
+    #[n(4)]
+    pub questions_repeated: u64,
+    /// Markets, questions and reveals a copycat had no room to remember.
+    #[n(5)]
+    pub reveals_forgotten: u64,
+}
+
+/// How far an open question is.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+enum Phase {
+    /// The model was asked with this row.
+    #[n(0)]
+    Asked(#[n(0)] Vec<f32>),
+    /// The forecast is sealed; `true` once the own commitment was seen in the log.
+    #[n(1)]
+    Committed(#[n(0)] Forecast, #[n(1)] bool),
+    /// The forecast is opened; waiting to see the own reveal in the log.
+    #[n(2)]
+    Revealed(#[n(0)] Forecast),
+}
+
+/// A question this miner is answering.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+struct Open {
+    #[n(0)]
+    commit_closes_at: Timestamp,
+    #[n(1)]
+    reveal_closes_at: Timestamp,
+    #[n(2)]
+    phase: Phase,
+}
+
+/// One miner.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+pub struct Forecaster {
+    #[n(0)]
+    config: MinerConfig,
+    #[n(1)]
+    history: History,
+    #[n(2)]
+    open: BTreeMap<QuestionId, Open>,
+    #[n(3)]
+    memory: Memory,
+    #[n(4)]
+    counters: Counters,
+}
+
+impl Forecaster {
+    /// A miner that has seen nothing.
+    pub fn new(config: MinerConfig) -> Self {
+        Self {
+            history: History::new(config.max_ticks),
+            memory: Memory::new(config.max_remembered),
+            config,
+            open: BTreeMap::new(),
+            counters: Counters::default(),
+        }
+    }
+
+    /// Who this is and how it works.
+    pub const fn config(&self) -> &MinerConfig {
+        &self.config
+    }
+
+    /// What was dropped so far.
+    pub fn counters(&self) -> Counters {
+        Counters { reveals_forgotten: self.memory.dropped(), ..self.counters.clone() }
+    }
+
+    /// The bundle that commitments and reveals name; all zero for a miner that runs no model.
+    pub fn bundle(&self) -> BundleId {
+        match self.config.strategy {
+            Strategy::Model { bundle } => bundle,
+            Strategy::Copycat => BundleId::default(),
+        }
+    }
+
+    /// Deeds that were asked for and that the log has no trace of, in the order of their questions.
+    ///
+    /// For start-up: a crash may come after the record and before the deed, and replay throws deeds away. Doing
+    /// one twice is harmless: commitment and reveal are the same bytes again.
+    pub fn due(&self) -> Vec<ForecasterOutput> {
+        let deed = |(question, open): (&QuestionId, &Open)| match &open.phase {
+            Phase::Asked(row) => Some(ForecasterOutput::Infer(self.request(*question, row.clone()))),
+            Phase::Committed(forecast, false) => {
+                Some(ForecasterOutput::Commit { question: *question, forecast: forecast.clone() })
+            }
+            Phase::Committed(_, true) => None,
+            Phase::Revealed(forecast) => {
+                Some(ForecasterOutput::Reveal { question: *question, forecast: forecast.clone() })
+            }
+        };
+        self.open.iter().filter_map(deed).collect()
+    }
+
+    fn request(&self, question: QuestionId, row: Vec<f32>) -> InferenceRequest {
+        InferenceRequest { miner: self.config.miner, question, bundle: self.bundle(), row }
+    }
+
+    /// What is due by `now`: reveals, answers that came too late, questions that are over.
+    fn advance(&mut self, now: Timestamp, out: &mut Vec<ForecasterOutput>) {
+        self.memory.expire(now);
+        self.open.retain(|question, open| {
+            if now >= open.commit_closes_at {
+                match &open.phase {
+                    Phase::Asked(_) => {
+                        out.push(abstain(*question, AbstainReason::LateInference));
+                        return false;
+                    }
+                    Phase::Committed(forecast, _) => {
+                        let forecast = forecast.clone();
+                        out.push(ForecasterOutput::Reveal { question: *question, forecast: forecast.clone() });
+                        open.phase = Phase::Revealed(forecast);
+                    }
+                    Phase::Revealed(_) => {}
+                }
+            }
+            now < open.reveal_closes_at
+        });
+    }
+
+    fn market(&mut self, event: &MarketEvent) {
+        let MarketEvent::Tick(tick) = event else { return };
+        if tick.symbol != self.config.symbol {
+            return;
+        }
+        match self.history.offer(tick.feed_at, tick.value) {
+            Offered::Kept | Offered::Replaced => {}
+            Offered::OutOfOrder => self.counters.ticks_out_of_order += 1,
+            Offered::NotPositive => self.counters.ticks_not_positive += 1,
+            Offered::Evicted => self.counters.ticks_evicted += 1,
+        }
+    }
+
+    fn intake(&mut self, at: Timestamp, intake: &Intake, out: &mut Vec<ForecasterOutput>) {
+        match intake {
+            Intake::Question(q) if self.config.covers(&q.topic) => {
+                self.question(at, q, out);
+                if self.config.strategy == Strategy::Copycat {
+                    self.memory.question(q);
+                }
+            }
+            Intake::Commitment(c) if c.miner == self.config.miner => {
+                if let Some(Open { phase: Phase::Committed(_, seen), .. }) = self.open.get_mut(&c.question) {
+                    *seen = true;
+                }
+            }
+            Intake::Reveal(r) if r.miner == self.config.miner => {
+                if self.open.get(&r.question).is_some_and(|o| matches!(o.phase, Phase::Revealed(_))) {
+                    self.open.remove(&r.question);
+                }
+            }
+            Intake::Reveal(r) => {
+                if let Forecast::Probability(p) = r.forecast {
+                    self.memory.reveal(at, r.question, r.miner, p);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn question(&mut self, at: Timestamp, q: &Question, out: &mut Vec<ForecasterOutput>) {
+        if self.open.contains_key(&q.id) {
+            self.counters.questions_repeated += 1;
+            return;
+        }
+        match self.answer(at, q) {
+            Err(reason) => out.push(abstain(q.id, reason)),
+            Ok((phase, deed)) => {
+                out.push(deed);
+                let (commit_closes_at, reveal_closes_at) = (q.commit_closes_at, q.reveal_closes_at);
+                self.open.insert(q.id, Open { commit_closes_at, reveal_closes_at, phase });
+            }
+        }
+    }
+
+    /// The first step of an answer, or why there is none.
+    fn answer(&self, at: Timestamp, q: &Question) -> Result<(Phase, ForecasterOutput), AbstainReason> {
+        if q.symbol != self.config.symbol {
+            return Err(AbstainReason::WrongSymbol);
+        }
+        if at < q.opens_at || at >= q.commit_closes_at {
+            return Err(AbstainReason::WindowClosed);
+        }
+        if self.open.len() >= self.config.max_open as usize {
+            return Err(AbstainReason::TooManyOpen);
+        }
+        match self.config.strategy {
+            Strategy::Model { .. } => {
+                let (least, oldest) = (self.config.min_history_ns, self.config.max_input_age_ns);
+                let row = features::row(&self.history, &Target::from(q), least, oldest)?.to_vec();
+                let deed = ForecasterOutput::Infer(self.request(q.id, row.clone()));
+                Ok((Phase::Asked(row), deed))
+            }
+            Strategy::Copycat => {
+                let p = self.memory.mean(&q.market).unwrap_or(q.reference);
+                let forecast = Forecast::Probability(p);
+                let deed = ForecasterOutput::Commit { question: q.id, forecast: forecast.clone() };
+                Ok((Phase::Committed(forecast, false), deed))
+            }
+        }
+    }
+
+    fn inference(&mut self, result: &InferenceResult, out: &mut Vec<ForecasterOutput>) {
+        let mine = result.miner == self.config.miner && result.bundle == self.bundle();
+        let open = self.open.get_mut(&result.question).filter(|o| mine && matches!(o.phase, Phase::Asked(_)));
+        let Some(open) = open else {
+            self.counters.answers_unasked += u64::from(result.miner == self.config.miner);
+            return;
+        };
+        let question = result.question;
+        let reason = match &result.answer {
+            Answer::Probability(p) if p.is_valid() => {
+                let forecast = Forecast::Probability(*p);
+                open.phase = Phase::Committed(forecast.clone(), false);
+                out.push(ForecasterOutput::Commit { question, forecast });
+                return;
+            }
+            Answer::Probability(_) => AbstainReason::InvalidForecast,
+            Answer::Failed(code) => AbstainReason::ModelFailed(code.clone()),
+        };
+        self.open.remove(&question);
+        out.push(abstain(question, reason));
+    }
+}
+
+impl Machine for Forecaster {
+    type Input = ForecasterInput;
+    type Output = ForecasterOutput;
+
+    fn apply(&mut self, record: &Record<ForecasterInput>, out: &mut Vec<ForecasterOutput>) {
+        let now = match &record.body {
+            ForecasterInput::Intake(Intake::TimeAdvanced { to }) => record.at.max(*to),
+            _ => record.at,
+        };
+        self.advance(now, out);
+        match &record.body {
+            ForecasterInput::Market(event) => self.market(event),
+            ForecasterInput::Intake(intake) => self.intake(now, intake, out),
+            ForecasterInput::Inference(result) => self.inference(result, out),
+        }
+    }
+
+    fn wake_at(&self) -> Option<Timestamp> {
+        let waits = |o: &&Open| !matches!(o.phase, Phase::Revealed(_));
+        self.open.values().filter(waits).map(|o| o.commit_closes_at).min()
+    }
+
+    fn digest(&self) -> Digest {
+        Digest::of(&self.save())
+    }
+}
+
+fn abstain(question: QuestionId, reason: AbstainReason) -> ForecasterOutput {
+    ForecasterOutput::Abstain { question, reason }
+}
+

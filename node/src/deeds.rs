@@ -1,0 +1,116 @@
+//! Executes deeds: venue requests, inference, signatures, pushes. Never decides one.
+
+use std::sync::Arc;
+
+use api::Push;
+use forecaster::edge::Lane;
+use forecaster::signer::MinerKey;
+use ingest::FeedDeed;
+use ingest::edge::VenueEdge;
+use schemas::inference::Answer;
+use schemas::{BundleId, InferenceResult, Intake, Raw, RestReply};
+use tokio::sync::broadcast;
+
+use crate::clock::Clock;
+use crate::kernel::{Cmd, KernelHandle};
+use crate::signing::ValidatorKey;
+use crate::wire::Deed;
+
+/// What a deed's answer says when the edge's queue is full.
+const OVERLOADED: &str = "the venue's edge is overloaded";
+
+/// A hosted miner's means to submit.
+pub struct MinerHand {
+    /// Its key.
+    pub key: MinerKey,
+    /// The bundle its reveals carry.
+    pub bundle: BundleId,
+}
+
+/// Everything deeds need.
+pub struct Deeds {
+    /// The venue's sockets.
+    pub venue: VenueEdge,
+    /// The models.
+    pub lane: Lane,
+    /// Miners, by index in the plan.
+    pub miners: Vec<MinerHand>,
+    /// Validators, by index in the plan.
+    pub validators: Vec<ValidatorKey>,
+    /// Hash of the network's name, inside every commitment.
+    pub network: [u8; 32],
+    /// Where subscribers' sockets listen.
+    pub pushes: broadcast::Sender<Arc<Push>>,
+    /// The way back to the kernel, for deeds that fail at once.
+    pub kernel: KernelHandle,
+}
+
+impl Deeds {
+    /// Executes one deed. What is signed here comes back to be submitted.
+    pub fn execute(&mut self, deed: Deed, clock: &Clock) -> Option<Intake> {
+        match deed {
+            Deed::Feed(deed) => {
+                self.feed(deed, clock);
+                None
+            }
+            Deed::Infer(request) => {
+                clock.enter();
+                let (miner, question, bundle) = (request.miner, request.question, request.bundle);
+                if let Err(error) = self.lane.submit(request) {
+                    let answer = Answer::Failed(error.code().to_owned());
+                    self.back(Cmd::Inference(InferenceResult { miner, question, bundle, answer }), clock);
+                }
+                None
+            }
+            Deed::Commit { miner, question, forecast } => {
+                let hand = &self.miners[miner];
+                Some(Intake::Commitment(hand.key.commit(&self.network, hand.bundle, question, &forecast)))
+            }
+            Deed::Reveal { miner, question, forecast } => {
+                let hand = &self.miners[miner];
+                Some(Intake::Reveal(hand.key.reveal(&self.network, hand.bundle, question, &forecast)))
+            }
+            Deed::Report { validator, draft } => Some(Intake::Report(self.validators[validator].report(draft))),
+            Deed::Vote { validator, epoch, root } => {
+                Some(Intake::Vote(self.validators[validator].vote(epoch, root)))
+            }
+            Deed::Push(push) => {
+                // No subscriber is no error.
+                let _ = self.pushes.send(push);
+                None
+            }
+        }
+    }
+
+    /// In lockstep every deed is in flight until the record that answers it is applied; the twin leaves for texts.
+    fn feed(&self, deed: FeedDeed, clock: &Clock) {
+        let answer = match &deed {
+            FeedDeed::Connect { conn } | FeedDeed::Close { conn } => {
+                Some(Raw::Closed { conn: *conn, reason: OVERLOADED.to_owned() })
+            }
+            FeedDeed::Fetch { request, .. } => {
+                Some(Raw::Rest(RestReply { request: *request, status: 0, bytes: OVERLOADED.as_bytes().to_vec() }))
+            }
+            FeedDeed::Send { .. } => None,
+        };
+        clock.enter();
+        if self.venue.deed(deed).is_err() {
+            match answer {
+                Some(raw) => self.back(Cmd::Raw(raw), clock),
+                None => clock.leave(1),
+            }
+        }
+    }
+
+    fn back(&self, cmd: Cmd, clock: &Clock) {
+        if self.kernel.try_send(cmd).is_err() {
+            tracing::error!("the kernel's queue is full; a failed deed could not be reported");
+            clock.leave(1);
+        }
+    }
+}
+
+/// How many things in flight this raw record settles.
+pub fn settled_by(raw: &Raw) -> u32 {
+    u32::from(!matches!(raw, Raw::TimeAdvanced { .. }))
+}

@@ -1,0 +1,112 @@
+//! What a process consists of, as plain data: the machines and their settings. Never opens anything.
+//!
+//! A plan is written into the run's manifest, so that replay builds exactly the machines that ran.
+
+use std::str::FromStr;
+use std::sync::{Arc, RwLock};
+
+use anyhow::{Context as _, Result, anyhow, ensure};
+use forecaster::{Forecaster, MinerConfig, Strategy};
+use ingest::{Feed, FeedConfig, Resolver, ResolverConfig, Scheduler, SchedulerConfig};
+use schemas::{BundleId, MinerId};
+use serde::{Deserialize, Serialize};
+use validator::Validator;
+
+use crate::wire::Machines;
+
+/// Which machines run in a process and with which settings.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MachinesPlan {
+    /// The venue feed.
+    pub feed: FeedPlan,
+    /// The miners hosted here.
+    pub miners: Vec<MinerPlan>,
+    /// How many validators compute here; the first one's verdicts are recorded, the others vote on them.
+    pub validators: usize,
+}
+
+/// Settings of the Polymarket feed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FeedPlan {
+    /// Index pair as the venue names it, e.g. `btc/usd`.
+    pub symbol: String,
+    /// Slugs are `<slug_prefix>-<start in seconds>`.
+    pub slug_prefix: String,
+    /// Length of the markets, seconds.
+    pub interval_s: u32,
+    /// Seed of the reconnect jitter.
+    pub seed: u64,
+}
+
+/// One hosted miner.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MinerPlan {
+    /// Name for people.
+    pub name: String,
+    /// model, baseline, poor or copycat; a label only.
+    pub kind: String,
+    /// Public key, hex.
+    pub id: String,
+    /// Topics it answers start with this.
+    pub topic_prefix: String,
+    /// Id of its model bundle, hex; none for a copycat.
+    pub bundle: Option<String>,
+}
+
+impl MinerPlan {
+    /// The miner's key.
+    pub fn miner_id(&self) -> Result<MinerId> {
+        MinerId::from_str(&self.id).map_err(|e| anyhow!("miner {}: id: {e}", self.name))
+    }
+
+    /// The bundle its reveals carry; zero for a miner without a model.
+    pub fn bundle_id(&self) -> Result<BundleId> {
+        match &self.bundle {
+            None => Ok(BundleId::default()),
+            Some(hex) => BundleId::from_str(hex).map_err(|e| anyhow!("miner {}: bundle: {e}", self.name)),
+        }
+    }
+
+    fn build(&self, symbol: &str) -> Result<Forecaster> {
+        let strategy = match self.bundle {
+            Some(_) => Strategy::Model { bundle: self.bundle_id()? },
+            None => Strategy::Copycat,
+        };
+        Ok(Forecaster::new(MinerConfig::new(self.miner_id()?, &self.topic_prefix, symbol, strategy)))
+    }
+}
+
+impl MachinesPlan {
+    /// Builds fresh machines.
+    pub fn build(&self) -> Result<Machines> {
+        ensure!(self.validators >= 1, "a process needs at least one validator");
+        let feed = Feed::new(FeedConfig {
+            symbol: self.feed.symbol.clone(),
+            slug_prefix: self.feed.slug_prefix.clone(),
+            interval_s: self.feed.interval_s,
+            seed: schemas::id::derive("oraculo/feed-seed/1", &[&self.feed.seed.to_be_bytes()]),
+            ..FeedConfig::default()
+        });
+        let scheduler =
+            Scheduler::new(SchedulerConfig { symbol: self.feed.symbol.clone(), ..SchedulerConfig::default() });
+        let resolver =
+            || Resolver::new(ResolverConfig { symbol: self.feed.symbol.clone(), ..ResolverConfig::default() });
+        let miners: Result<Vec<_>> = self
+            .miners
+            .iter()
+            .map(|m| m.build(&self.feed.symbol).with_context(|| format!("miner {}", m.name)))
+            .collect();
+        Ok(Machines {
+            feed,
+            scheduler,
+            resolvers: (0..self.validators).map(|_| resolver()).collect(),
+            miners: miners?,
+            validators: (0..self.validators).map(|_| Validator::new(validator::Limits::default())).collect(),
+            view: Arc::new(RwLock::new(api::View::new(api::ViewLimits::default()))),
+            tally: crate::tally::Tally::default(),
+        })
+    }
+}

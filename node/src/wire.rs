@@ -1,0 +1,231 @@
+//! Which machine reads which stream, for live and replay alike. Never a socket, a clock or a second loop.
+//!
+//! A part sees only its streams: the validator is handed `Intake` alone, so it cannot read prices; the view is
+//! handed `Verdict` alone, so it cannot issue; a forecaster gets no verdicts, so it cannot judge.
+
+use std::sync::Arc;
+
+use api::{Push, SharedView};
+use bus::{BusError, Outbox, Wiring};
+use forecaster::{Forecaster, ForecasterInput, ForecasterOutput};
+use ingest::{FactInput, Feed, FeedDeed, FeedOutput, ReportDraft, Resolver, Scheduler};
+use schemas::{
+    Digest, Entry, Forecast, InferenceRequest, InferenceResult, Intake, Machine, MarketEvent, QuestionId, Raw,
+    Record, Snapshot, Stream, Timestamp, Verdict,
+};
+use validator::Validator;
+
+use crate::tally::Tally;
+
+/// What an edge is asked to do.
+#[derive(Debug)]
+pub enum Deed {
+    /// Connect, send, close or fetch at the venue.
+    Feed(FeedDeed),
+    /// Run a model.
+    Infer(InferenceRequest),
+    /// Miner `miner` (its index) seals a forecast: sign and submit.
+    Commit { miner: usize, question: QuestionId, forecast: Forecast },
+    /// Miner `miner` opens its forecast: sign and submit.
+    Reveal { miner: usize, question: QuestionId, forecast: Forecast },
+    /// Validator `validator` (its index) reports how a market ended: sign and submit.
+    Report { validator: usize, draft: ReportDraft },
+    /// Validator `validator` signs an epoch's root.
+    Vote { validator: usize, epoch: u64, root: [u8; 32] },
+    /// Subscribers must hear of this.
+    Push(Arc<Push>),
+}
+
+/// All machines of a process.
+pub struct Machines {
+    /// Frames to market events.
+    pub feed: Feed,
+    /// Opens questions.
+    pub scheduler: Scheduler,
+    /// One per validator: says how markets ended.
+    pub resolvers: Vec<Resolver>,
+    /// One per hosted miner.
+    pub miners: Vec<Forecaster>,
+    /// Each computes everything; the first one's verdicts are recorded.
+    pub validators: Vec<Validator>,
+    /// What customers see; shared with the API's readers.
+    pub view: SharedView,
+    /// Counts for people; no machine and no part of the digest.
+    pub tally: Tally,
+}
+
+type Out = Outbox<Deed>;
+
+impl Machines {
+    fn raw(&mut self, record: &Record<Raw>, out: &mut Out) {
+        let mut said = Vec::new();
+        self.feed.apply(record, &mut said);
+        for output in said {
+            match output {
+                FeedOutput::Market(event) => out.records.push((Stream::Market, schemas::encode(&event))),
+                FeedOutput::Deed(deed) => out.deeds.push(Deed::Feed(deed)),
+            }
+        }
+    }
+
+    fn facts(&mut self, record: &Record<FactInput>, out: &mut Out) {
+        let mut questions = Vec::new();
+        self.scheduler.apply(record, &mut questions);
+        for question in questions {
+            out.records.push((Stream::Intake, schemas::encode(&Intake::Question(question))));
+        }
+        for (validator, resolver) in self.resolvers.iter_mut().enumerate() {
+            let mut drafts = Vec::new();
+            resolver.apply(record, &mut drafts);
+            out.deeds.extend(drafts.into_iter().map(|draft| Deed::Report { validator, draft }));
+        }
+    }
+
+    fn forecast(&mut self, record: &Record<ForecasterInput>, out: &mut Out) {
+        for (miner, machine) in self.miners.iter_mut().enumerate() {
+            let mut said = Vec::new();
+            machine.apply(record, &mut said);
+            for output in said {
+                out.deeds.extend(match output {
+                    ForecasterOutput::Infer(request) => Some(Deed::Infer(request)),
+                    ForecasterOutput::Commit { question, forecast } => {
+                        Some(Deed::Commit { miner, question, forecast })
+                    }
+                    ForecasterOutput::Reveal { question, forecast } => {
+                        Some(Deed::Reveal { miner, question, forecast })
+                    }
+                    // Nothing to do: the abstention is in the machine's state and the fee in the ledger.
+                    ForecasterOutput::Abstain { .. } => None,
+                });
+            }
+        }
+    }
+
+    fn judge(&mut self, record: &Record<Intake>, out: &mut Out) {
+        for (index, validator) in self.validators.iter_mut().enumerate() {
+            let mut verdicts = Vec::new();
+            validator.apply(record, &mut verdicts);
+            for verdict in verdicts {
+                if let Verdict::EpochClosed(epoch) = &verdict {
+                    out.deeds.push(Deed::Vote { validator: index, epoch: epoch.epoch, root: epoch.root });
+                }
+                if index == 0 {
+                    out.records.push((Stream::Verdicts, schemas::encode(&verdict)));
+                }
+            }
+        }
+    }
+
+    fn publish(&mut self, record: &Record<Verdict>, out: &mut Out) {
+        let mut pushes = Vec::new();
+        self.view.write().expect("no reader panics while holding the view").apply(record, &mut pushes);
+        out.deeds.extend(pushes.into_iter().map(|push| Deed::Push(Arc::new(push))));
+    }
+
+    fn intake_wake(&self) -> Option<Timestamp> {
+        let resolvers = self.resolvers.iter().filter_map(Machine::wake_at);
+        let miners = self.miners.iter().filter_map(Machine::wake_at);
+        let validators = self.validators.iter().filter_map(Machine::wake_at);
+        self.scheduler.wake_at().into_iter().chain(resolvers).chain(miners).chain(validators).min()
+    }
+
+    fn view_digest(&self) -> Digest {
+        self.view.read().expect("no writer panics while holding the view").digest()
+    }
+}
+
+fn decode<T: for<'b> minicbor::Decode<'b, ()>>(entry: &Entry) -> Result<Record<T>, BusError> {
+    let body = schemas::decode(&entry.record.body).map_err(|source| BusError::Body {
+        seq: entry.record.seq,
+        stream: entry.stream,
+        source,
+    })?;
+    Ok(entry.record.with(body))
+}
+
+impl Wiring for Machines {
+    type Deed = Deed;
+
+    fn apply(&mut self, entry: &Entry, out: &mut Out) -> Result<(), BusError> {
+        match entry.stream {
+            Stream::Raw => self.raw(&decode(entry)?, out),
+            Stream::Market => {
+                let record: Record<MarketEvent> = decode(entry)?;
+                self.tally.market(&record.body);
+                self.forecast(&record.with(ForecasterInput::Market(record.body.clone())), out);
+                self.facts(&Record { seq: record.seq, at: record.at, body: FactInput::Market(record.body) }, out);
+            }
+            Stream::Intake => {
+                let record: Record<Intake> = decode(entry)?;
+                self.judge(&record, out);
+                self.forecast(&record.with(ForecasterInput::Intake(record.body.clone())), out);
+                self.facts(&Record { seq: record.seq, at: record.at, body: FactInput::Intake(record.body) }, out);
+            }
+            Stream::Verdicts => {
+                let record: Record<Verdict> = decode(entry)?;
+                self.tally.verdict(&record.body);
+                self.publish(&record, out);
+            }
+            Stream::Forecasts => {
+                let record: Record<InferenceResult> = decode(entry)?;
+                self.forecast(&record.with(ForecasterInput::Inference(record.body.clone())), out);
+            }
+        }
+        Ok(())
+    }
+
+    fn wake(&self) -> Option<(Timestamp, Stream)> {
+        let feed = self.feed.wake_at().map(|at| (at, Stream::Raw));
+        let rest = self.intake_wake().map(|at| (at, Stream::Intake));
+        feed.into_iter().chain(rest).min()
+    }
+
+    fn time_advanced(stream: Stream, to: Timestamp) -> Vec<u8> {
+        match stream {
+            Stream::Raw => schemas::encode(&Raw::TimeAdvanced { to }),
+            _ => schemas::encode(&Intake::TimeAdvanced { to }),
+        }
+    }
+
+    fn digest(&self) -> Digest {
+        let mut parts = vec![self.feed.digest(), self.scheduler.digest()];
+        parts.extend(self.resolvers.iter().map(Machine::digest));
+        parts.extend(self.miners.iter().map(Machine::digest));
+        parts.extend(self.validators.iter().map(Machine::digest));
+        parts.push(self.view_digest());
+        Digest::combine(&parts)
+    }
+
+    fn save(&self) -> Vec<(String, Vec<u8>)> {
+        let mut states = vec![("feed".to_owned(), self.feed.save()), ("scheduler".to_owned(), self.scheduler.save())];
+        states.extend(self.resolvers.iter().enumerate().map(|(i, m)| (format!("resolver.{i}"), m.save())));
+        states.extend(self.miners.iter().enumerate().map(|(i, m)| (format!("miner.{i}"), m.save())));
+        states.extend(self.validators.iter().enumerate().map(|(i, m)| (format!("validator.{i}"), m.save())));
+        states.push(("tally".to_owned(), self.tally.save()));
+        states.push(("view".to_owned(), self.view.read().expect("no writer panics").save()));
+        states
+    }
+
+    fn load(&mut self, states: &[(String, Vec<u8>)]) -> Result<(), BusError> {
+        let find = |name: &str| {
+            states.iter().find(|(n, _)| n == name).map(|(_, b)| b.as_slice()).ok_or_else(|| {
+                BusError::Snapshot(format!("it has no state named {name}: the plan has changed since"))
+            })
+        };
+        let bad = |e: schemas::WireError| BusError::Snapshot(e.to_string());
+        self.feed = Feed::load(find("feed")?).map_err(bad)?;
+        self.scheduler = Scheduler::load(find("scheduler")?).map_err(bad)?;
+        for (i, m) in self.resolvers.iter_mut().enumerate() {
+            *m = Resolver::load(find(&format!("resolver.{i}"))?).map_err(bad)?;
+        }
+        for (i, m) in self.miners.iter_mut().enumerate() {
+            *m = Forecaster::load(find(&format!("miner.{i}"))?).map_err(bad)?;
+        }
+        for (i, m) in self.validators.iter_mut().enumerate() {
+            *m = Validator::load(find(&format!("validator.{i}"))?).map_err(bad)?;
+        }
+        self.tally = Tally::load(find("tally")?).map_err(bad)?;
+        *self.view.write().expect("no reader panics") = api::View::load(find("view")?).map_err(bad)?;
+        Ok(())
+    }
+}

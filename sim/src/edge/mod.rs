@@ -1,0 +1,9 @@
+//! The edge of the twins: sockets, files, wall time and tasks live here and nowhere else in this crate.
+
+pub mod files;
+pub mod pace;
+mod player;
+mod rest;
+pub mod stats;
+pub mod twin;
+mod ws;
