@@ -28,8 +28,8 @@ pub use error::ApiError;
 pub use limits::{ApiLimits, SocketBounds};
 pub use push::Push;
 pub use view::{
-    Bin, Entitlement, Event, Held, LedgerSums, MinerRecord, MinerTopicRecord, Notice, OutcomeRecord, Position,
-    TopicState, Track, View, ViewLimits,
+    AccountState, Bin, Dropped, Entitlement, EpochState, Event, Held, LedgerSums, MarketKnown, MinerRecord,
+    MinerTopicRecord, Notice, OutcomeRecord, Position, SubscriptionState, TopicState, Track, View, ViewLimits,
 };
 
 #[cfg(feature = "edge")]

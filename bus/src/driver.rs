@@ -239,7 +239,10 @@ impl<L: Log, W: Wiring> Driver<L, W> {
     fn ready(&mut self) -> Result<(), BusError> {
         self.running()?;
         if self.cascade.deeds().len() >= self.limits.max_deeds {
-            return Err(BusError::Full { what: "deeds before a commit", limit: self.limits.max_deeds as u64 });
+            return Err(BusError::Full {
+                what: "deeds before a commit",
+                limit: self.limits.max_deeds as u64,
+            });
         }
         Ok(())
     }

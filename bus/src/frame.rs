@@ -82,7 +82,8 @@ pub fn holds_later_record(bytes: &[u8], seq: u64, max_payload: usize) -> bool {
     let most = seq.saturating_add((bytes.len() / (FRAME_HEAD + PAYLOAD_HEAD)) as u64 + 1);
     (0..bytes.len()).any(|start| {
         let rest = &bytes[start..];
-        let number = rest.get(FRAME_HEAD..FRAME_HEAD + 8).and_then(|b| b.try_into().ok()).map(u64::from_le_bytes);
+        let number =
+            rest.get(FRAME_HEAD..FRAME_HEAD + 8).and_then(|b| b.try_into().ok()).map(u64::from_le_bytes);
         number.is_some_and(|n| n > seq && n <= most) && frame_payload(rest, max_payload).is_ok()
     })
 }
@@ -119,8 +120,10 @@ mod tests {
 
     #[test]
     fn a_frame_is_pinned_byte_by_byte() {
-        let entry =
-            Entry { stream: Stream::Intake, record: Record { seq: 7, at: Timestamp(-2), body: vec![0xAA, 0xBB] } };
+        let entry = Entry {
+            stream: Stream::Intake,
+            record: Record { seq: 7, at: Timestamp(-2), body: vec![0xAA, 0xBB] },
+        };
         let mut out = Vec::new();
         assert_eq!(put_frame(&entry, &mut out), FRAME_HEAD);
         let crc = checksum(19, &out[8..]).to_le_bytes();

@@ -57,7 +57,11 @@ pub(crate) fn check(last: (u64, Timestamp), entries: &[Entry], max_body: usize) 
             return Err(BusError::TimeWentBack { seq, last: at, got: record.at });
         }
         if record.body.len() > max_body {
-            return Err(BusError::TooLarge { stream: entry.stream, bytes: record.body.len(), limit: max_body });
+            return Err(BusError::TooLarge {
+                stream: entry.stream,
+                bytes: record.body.len(),
+                limit: max_body,
+            });
         }
         at = record.at;
         bytes += (PAYLOAD_HEAD + record.body.len()) as u64;

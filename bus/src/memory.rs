@@ -46,7 +46,10 @@ impl Log for MemoryLog {
     fn append(&mut self, entries: &[Entry]) -> Result<(), BusError> {
         let bytes = check(self.last(), entries, self.options.max_record_bytes)?;
         if self.entries.len() + entries.len() > self.options.max_entries {
-            return Err(BusError::Full { what: "memory log entries", limit: self.options.max_entries as u64 });
+            return Err(BusError::Full {
+                what: "memory log entries",
+                limit: self.options.max_entries as u64,
+            });
         }
         if self.bytes + bytes > self.options.max_bytes {
             return Err(BusError::Full { what: "memory log bytes", limit: self.options.max_bytes });

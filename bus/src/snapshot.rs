@@ -115,7 +115,8 @@ impl SavedState {
 
     /// Header (magic, format, wire version, seq, length, BLAKE3 over all that and the content) and content.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let states = self.states.iter().map(|(name, bytes)| State { name: name.clone(), bytes: bytes.clone() });
+        let states =
+            self.states.iter().map(|(name, bytes)| State { name: name.clone(), bytes: bytes.clone() });
         let body = schemas::encode(&Body {
             at: self.at,
             entry_hash: self.entry_hash.0,
@@ -137,7 +138,8 @@ impl SavedState {
     /// The snapshot of entry `seq` in `bytes`.
     pub fn from_bytes(seq: u64, bytes: &[u8]) -> Result<Self, SnapshotFault> {
         let (head, body) = bytes.split_at_checked(HEAD).ok_or(SnapshotFault::Length)?;
-        let number = |from: usize, to: usize| head[from..to].iter().rev().fold(0, |n, b| n << 8 | u64::from(*b));
+        let number =
+            |from: usize, to: usize| head[from..to].iter().rev().fold(0, |n, b| n << 8 | u64::from(*b));
         if &head[..8] != MAGIC {
             return Err(SnapshotFault::Magic);
         }

@@ -131,7 +131,11 @@ impl<D> Cascade<D> {
     }
 
     /// **The step**: the only place where an entry meets the machines.
-    pub(crate) fn step<W: Wiring<Deed = D>>(&mut self, wiring: &mut W, entry: &Entry) -> Result<(), BusError> {
+    pub(crate) fn step<W: Wiring<Deed = D>>(
+        &mut self,
+        wiring: &mut W,
+        entry: &Entry,
+    ) -> Result<(), BusError> {
         let deeds = self.outbox.deeds.len();
         let result = wiring.apply(entry, &mut self.outbox);
         if result.is_ok() {

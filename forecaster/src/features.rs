@@ -135,7 +135,8 @@ fn compute(history: &History, target: &Target, spot: f64, length_ns: i64) -> [f6
 /// Prices at 0, 10, 20 … seconds back, as far as the history and the lookback reach.
 fn grid(history: &History, now: Timestamp, length_ns: i64) -> Vec<f64> {
     let steps = STEPS.min(length_ns / (STEP_S * NANOS_PER_SEC));
-    let value = |k: i64| history.at(now.plus(-k * STEP_S * NANOS_PER_SEC)).map_or(f64::NAN, |p| p.value.as_f64());
+    let value =
+        |k: i64| history.at(now.plus(-k * STEP_S * NANOS_PER_SEC)).map_or(f64::NAN, |p| p.value.as_f64());
     (0..=steps).map(value).collect()
 }
 

@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 use minicbor::{Decode, Encode};
 use schemas::inference::Answer;
 use schemas::{
-    BundleId, Digest, Forecast, InferenceRequest, InferenceResult, Intake, Machine, MarketEvent,
-    Question, QuestionId, Record, Snapshot as _, Timestamp,
+    BundleId, Digest, Forecast, InferenceRequest, InferenceResult, Intake, Machine, MarketEvent, Question,
+    QuestionId, Record, Snapshot as _, Timestamp,
 };
 
 use crate::config::{MinerConfig, Strategy};
@@ -241,7 +241,10 @@ impl Forecaster {
                     }
                     Phase::Committed(forecast, _) => {
                         let forecast = forecast.clone();
-                        out.push(ForecasterOutput::Reveal { question: *question, forecast: forecast.clone() });
+                        out.push(ForecasterOutput::Reveal {
+                            question: *question,
+                            forecast: forecast.clone(),
+                        });
                         open.phase = Phase::Revealed(forecast);
                     }
                     Phase::Revealed(_) => {}
@@ -386,4 +389,3 @@ impl Machine for Forecaster {
 fn abstain(question: QuestionId, reason: AbstainReason) -> ForecasterOutput {
     ForecasterOutput::Abstain { question, reason }
 }
-

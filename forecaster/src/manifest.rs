@@ -208,12 +208,16 @@ impl Manifest {
         let name = m.file.len() <= 64
             && m.file.strip_suffix(".onnx").is_some_and(|stem| !stem.is_empty() && !stem.starts_with('.'))
             && m.file.bytes().all(plain);
-        need(name, Check::ManifestModel, || format!("file `{}` is not a plain name ending in .onnx", m.file))?;
+        need(name, Check::ManifestModel, || {
+            format!("file `{}` is not a plain name ending in .onnx", m.file)
+        })?;
         let hex = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
         need(m.sha256.len() == 64 && m.sha256.bytes().all(hex), Check::ManifestModel, || {
             "sha256 is not 64 lower-case hex digits".to_owned()
         })?;
-        need((1..=128).contains(&m.license.len()), Check::ManifestModel, || "license is empty or too long".to_owned())
+        need((1..=128).contains(&m.license.len()), Check::ManifestModel, || {
+            "license is empty or too long".to_owned()
+        })
     }
 
     fn check_input(&self) -> Result<(), ForecasterError> {
@@ -224,9 +228,13 @@ impl Manifest {
             ("missing", &i.missing, "reject"),
         ];
         for (key, got, want) in fixed {
-            need(got == want, Check::ManifestFeatures, || format!("{key} is `{got}`, this program knows `{want}`"))?;
+            need(got == want, Check::ManifestFeatures, || {
+                format!("{key} is `{got}`, this program knows `{want}`")
+            })?;
         }
-        need((1..=64).contains(&i.name.len()), Check::ManifestFeatures, || "input name is empty or too long".to_owned())?;
+        need((1..=64).contains(&i.name.len()), Check::ManifestFeatures, || {
+            "input name is empty or too long".to_owned()
+        })?;
         need(i.features == NAMES, Check::ManifestFeatures, || {
             format!("features of {FEATURE_SET} are, in order: {}", NAMES.join(", "))
         })?;
@@ -246,7 +254,11 @@ impl Manifest {
                 let sound = |x: &f64| (*x as f32).is_finite();
                 let positive = |x: &f64| sound(x) && *x as f32 > 0.0;
                 if mean.len() != WIDTH || scale.len() != WIDTH {
-                    fault(&format!("mean has {} and scale {} numbers, both need {WIDTH}", mean.len(), scale.len()))
+                    fault(&format!(
+                        "mean has {} and scale {} numbers, both need {WIDTH}",
+                        mean.len(),
+                        scale.len()
+                    ))
                 } else if !mean.iter().all(sound) {
                     fault("a mean is not finite")
                 } else if !scale.iter().all(positive) {
@@ -264,8 +276,12 @@ impl Manifest {
 
     fn check_output_and_limits(&self) -> Result<(), ForecasterError> {
         let (o, l) = (&self.output, &self.limits);
-        need((1..=64).contains(&o.name.len()), Check::ManifestOutput, || "output name is empty or too long".to_owned())?;
-        need(o.kind == "probability", Check::ManifestOutput, || format!("kind `{}` is not `probability`", o.kind))?;
+        need((1..=64).contains(&o.name.len()), Check::ManifestOutput, || {
+            "output name is empty or too long".to_owned()
+        })?;
+        need(o.kind == "probability", Check::ManifestOutput, || {
+            format!("kind `{}` is not `probability`", o.kind)
+        })?;
         let [low, high] = o.range;
         need(0.0 <= low && low < high && high <= 1.0, Check::ManifestOutput, || {
             format!("range [{low}, {high}] is not an interval within [0, 1]")

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
+use forecaster::edge::Search;
 
 /// The source tree this binary was built from: the last place to look, for people who run it from a clone.
 const SOURCE_TREE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
@@ -32,11 +33,16 @@ pub fn models_dir(wanted: Option<&Path>) -> Result<PathBuf> {
 }
 
 /// What `ORT_DYLIB_PATH` says.
-pub fn ort_env() -> Option<PathBuf> {
+fn ort_env() -> Option<PathBuf> {
     std::env::var_os("ORT_DYLIB_PATH").filter(|v| !v.is_empty()).map(PathBuf::from)
 }
 
-/// Where a fetched ONNX Runtime may lie beside the working directory, the binary or the source tree.
-pub fn ort_vendor_dirs() -> Vec<PathBuf> {
-    candidates("vendor/onnxruntime")
+/// Where to look for ONNX Runtime: `wanted`, the environment, beside the binary or the working directory, and
+/// last in the source tree.
+pub fn ort_search(wanted: Option<PathBuf>) -> Search {
+    let search = Search::here(wanted, ort_env());
+    match search.find() {
+        Ok(_) => search,
+        Err(_) => Search { cwd: Some(PathBuf::from(SOURCE_TREE)), ..search },
+    }
 }

@@ -15,6 +15,9 @@ pub const MINER_STAKE: Micros = Micros(1_000_000_000);
 /// Price of a signal, micro-USD: below the $0.00995 of the nearest seller.
 pub const SIGNAL_PRICE: Micros = Micros(9_000);
 
+/// A question opens, and a hosted miner answers, only if the newest index value is younger than this, ns.
+pub const MAX_INPUT_AGE_NS: i64 = 30 * NANOS_PER_SEC;
+
 /// The topic of a horizon.
 pub fn topic_id(horizon_s: u32) -> TopicId {
     TopicId(format!("{TOPIC_PREFIX}.{horizon_s}s"))
@@ -47,7 +50,7 @@ pub fn topic(symbol: &str, interval_s: u32, horizon_s: u32, epoch_s: u32) -> Top
         horizon_s,
         commit_window_ns: 2 * NANOS_PER_SEC,
         reveal_window_ns: 2 * NANOS_PER_SEC,
-        max_input_age_ns: 30 * NANOS_PER_SEC,
+        max_input_age_ns: MAX_INPUT_AGE_NS,
         scoring: ScoringRule::Brier,
         weight: Q32::ONE,
         missing_fee: Ppm(2_000),

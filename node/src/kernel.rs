@@ -50,6 +50,8 @@ pub struct Finished {
     pub chain: schemas::Digest,
     /// Digest of all machines.
     pub digest: schemas::Digest,
+    /// Counts of the run.
+    pub tally: crate::tally::Tally,
 }
 
 /// The sending side of the kernel.
@@ -302,10 +304,10 @@ impl Kernel {
             last_seq: self.driver.last_seq(),
             chain: self.driver.log().chain(),
             digest: self.driver.wiring().digest(),
+            tally: self.driver.wiring().tally.clone(),
         };
-        if let Some(store) = &mut self.snapshots {
-            let state = self.driver.snapshot().context("taking the snapshot")?;
-            store.save(&state).context("storing the snapshot")?;
+        if let Some(store) = &self.snapshots {
+            self.driver.save_snapshot(store).context("storing the snapshot")?;
         }
         // Nobody waiting is fine: the journal is on disk.
         let _ = done.send(finished);

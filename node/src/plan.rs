@@ -75,7 +75,8 @@ impl MinerPlan {
             Some(_) => Strategy::Model { bundle: self.bundle_id()? },
             None => Strategy::Copycat,
         };
-        Ok(Forecaster::new(MinerConfig::new(self.miner_id()?, &self.topic_prefix, symbol, strategy)))
+        let config = MinerConfig::new(self.miner_id()?, &self.topic_prefix, symbol, strategy);
+        Ok(Forecaster::new(MinerConfig { max_input_age_ns: crate::genesis::MAX_INPUT_AGE_NS, ..config }))
     }
 }
 

@@ -64,6 +64,22 @@ impl RunDir {
         Ok(dir)
     }
 
+    /// The paths under `root`, whatever is there.
+    pub fn at(root: &Path) -> Self {
+        Self { root: root.to_owned() }
+    }
+
+    /// A node's folder: made if it is not there.
+    pub fn open_or_create(root: &Path) -> Result<Self> {
+        fs::create_dir_all(root).with_context(|| format!("creating {}", root.display()))?;
+        Ok(Self::at(root))
+    }
+
+    /// Whether a run was begun here.
+    pub fn has_manifest(&self) -> bool {
+        self.manifest_path().is_file()
+    }
+
     /// The folder.
     pub fn root(&self) -> &Path {
         &self.root

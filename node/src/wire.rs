@@ -207,25 +207,27 @@ impl Wiring for Machines {
     }
 
     fn load(&mut self, states: &[(String, Vec<u8>)]) -> Result<(), BusError> {
-        let find = |name: &str| {
-            states.iter().find(|(n, _)| n == name).map(|(_, b)| b.as_slice()).ok_or_else(|| {
-                BusError::Snapshot(format!("it has no state named {name}: the plan has changed since"))
-            })
-        };
-        let bad = |e: schemas::WireError| BusError::Snapshot(e.to_string());
-        self.feed = Feed::load(find("feed")?).map_err(bad)?;
-        self.scheduler = Scheduler::load(find("scheduler")?).map_err(bad)?;
-        for (i, m) in self.resolvers.iter_mut().enumerate() {
-            *m = Resolver::load(find(&format!("resolver.{i}"))?).map_err(bad)?;
+        self.feed = state(states, "feed")?;
+        self.scheduler = state(states, "scheduler")?;
+        for (i, machine) in self.resolvers.iter_mut().enumerate() {
+            *machine = state(states, &format!("resolver.{i}"))?;
         }
-        for (i, m) in self.miners.iter_mut().enumerate() {
-            *m = Forecaster::load(find(&format!("miner.{i}"))?).map_err(bad)?;
+        for (i, machine) in self.miners.iter_mut().enumerate() {
+            *machine = state(states, &format!("miner.{i}"))?;
         }
-        for (i, m) in self.validators.iter_mut().enumerate() {
-            *m = Validator::load(find(&format!("validator.{i}"))?).map_err(bad)?;
+        for (i, machine) in self.validators.iter_mut().enumerate() {
+            *machine = state(states, &format!("validator.{i}"))?;
         }
-        self.tally = Tally::load(find("tally")?).map_err(bad)?;
-        *self.view.write().expect("no reader panics") = api::View::load(find("view")?).map_err(bad)?;
+        self.tally = state(states, "tally")?;
+        *self.view.write().expect("no reader panics") = state(states, "view")?;
         Ok(())
     }
+}
+
+fn state<T: Snapshot>(states: &[(String, Vec<u8>)], name: &str) -> Result<T, BusError> {
+    let (_, bytes) = states
+        .iter()
+        .find(|(n, _)| n == name)
+        .ok_or_else(|| BusError::StateNames { name: name.to_owned() })?;
+    T::load(bytes).map_err(|source| BusError::State { name: name.to_owned(), source })
 }

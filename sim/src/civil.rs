@@ -53,8 +53,18 @@ pub fn date(secs: i64) -> String {
 /// `June 8, 12:05AM`, for titles (UTC).
 pub fn title_time(secs: i64) -> (String, String) {
     const MONTHS: [&str; 12] = [
-        "January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
-        "November", "December",
+        "January",
+        "February",
+        "March",
+        "April",
+        "May",
+        "June",
+        "July",
+        "August",
+        "September",
+        "October",
+        "November",
+        "December",
     ];
     let (_, m, d, h, min, _) = parts(secs);
     let half = if h < 12 { "AM" } else { "PM" };
@@ -75,7 +85,8 @@ pub fn parse(text: &str) -> Option<i64> {
     }
     let (year, month, day) = (number(0..4)?, number(5..7)?, number(8..10)?);
     let (hour, minute, second) = (number(11..13)?, number(14..16)?, number(17..19)?);
-    let in_range = (1..=12).contains(&month) && (1..=31).contains(&day) && hour < 24 && minute < 60 && second < 60;
+    let in_range =
+        (1..=12).contains(&month) && (1..=31).contains(&day) && hour < 24 && minute < 60 && second < 60;
     let zone = text.get(19..)?.trim_start_matches(|c: char| c == '.' || c.is_ascii_digit());
     let days = days_from_civil(year, month, day);
     let real_day = civil_from_days(days) == (year, month, day);

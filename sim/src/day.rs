@@ -117,7 +117,8 @@ impl Day {
     /// Two minutes after the last market's end (or the last tick, if that is later), when all is resolved.
     pub fn ends_at(&self) -> Timestamp {
         let tick = self.ticks.last().map(|t| Timestamp::from_millis(t.recv_ms));
-        let market = self.markets.iter().map(|m| m.resolved_at.max(m.ends_at.plus(TAIL_S * 1_000_000_000))).max();
+        let market =
+            self.markets.iter().map(|m| m.resolved_at.max(m.ends_at.plus(TAIL_S * 1_000_000_000))).max();
         tick.into_iter().chain(market).max().unwrap_or(Timestamp::ZERO)
     }
 

@@ -176,7 +176,9 @@ mod tests {
             assert_eq!(parse(&text), expected, "{text}");
         }
         assert!(want(TOPIC, None).is_for("btc/usd") && want(TOPIC, Some("BTC/USD")).is_for("btc/usd"));
-        assert!(!want(TOPIC, Some("eth/usd")).is_for("btc/usd") && !want("crypto_prices", None).is_for("btc/usd"));
+        assert!(
+            !want(TOPIC, Some("eth/usd")).is_for("btc/usd") && !want("crypto_prices", None).is_for("btc/usd")
+        );
     }
 
     #[test]

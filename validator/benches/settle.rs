@@ -1,2 +1,1 @@
-//! Placeholder until written.
 fn main() {}

@@ -26,6 +26,7 @@ pub mod weights;
 pub use error::Error;
 pub use ledger::Ledger;
 pub use limits::Limits;
+pub use registry::Seat;
 pub use score::{brier, log_score};
 pub use validator::Validator;
 pub use weights::Weights;

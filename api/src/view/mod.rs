@@ -19,6 +19,7 @@ pub use state::{
     AccountState, Dropped, Entitlement, EpochState, Held, LedgerSums, Notice, OutcomeRecord, Position,
     SubscriptionState, TopicState, ViewLimits,
 };
+pub(crate) use track::BINS;
 pub use track::{Bin, MinerRecord, MinerTopicRecord, Track};
 
 /// Everything the API can answer from, and nothing it must not know.

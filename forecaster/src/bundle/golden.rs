@@ -62,9 +62,12 @@ impl Golden {
         let [low, high] = manifest.output.range;
         for (i, pair) in file.pairs.iter().enumerate() {
             let input = pair.input.len() == WIDTH && pair.input.iter().all(|x| x.is_finite());
-            let output = pair.output.len() == 1 && pair.output.iter().all(|p| (low..=high).contains(&f64::from(*p)));
+            let output =
+                pair.output.len() == 1 && pair.output.iter().all(|p| (low..=high).contains(&f64::from(*p)));
             if !input || !output {
-                return fault(format!("pair {i} is not {WIDTH} finite features and one answer in [{low}, {high}]"));
+                return fault(format!(
+                    "pair {i} is not {WIDTH} finite features and one answer in [{low}, {high}]"
+                ));
             }
         }
         Ok(Self { pairs: file.pairs })

@@ -3,12 +3,11 @@
 //! The numbers are the field numbers of `onnx.proto3` (IR version 13, opset 24); those that are not named here hold
 //! neither tensors nor graphs. Whatever is malformed, nested too deep or points outside the file is refused.
 
-use super::BundleLimits;
-use super::proto::{Fields, Value, bad};
-use crate::error::{Check, ForecasterError};
+use std::collections::BTreeSet;
 
-/// An operator set or an operator: domain (empty is `ai.onnx`) and version or name.
-pub type OperatorSet = (String, u64);
+use super::BundleLimits;
+use super::proto::{Fields, bad};
+use crate::error::{Check, ForecasterError};
 
 /// A graph input or output as declared.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,23 +25,25 @@ pub struct Declared {
 pub struct ModelFacts {
     /// Version of the ONNX format itself.
     pub ir_version: u64,
-    /// Imported operator sets.
-    pub opsets: Vec<OperatorSet>,
+    /// Imported operator sets: domain (empty is `ai.onnx`) and version.
+    pub opsets: Vec<(String, u64)>,
     /// Distinct operators, subgraphs included: (domain, name).
-    pub operators: std::collections::BTreeSet<(String, String)>,
+    pub operators: BTreeSet<(String, String)>,
     /// Inputs that are not initializers.
     pub inputs: Vec<Declared>,
     /// Outputs.
     pub outputs: Vec<Declared>,
     /// How many nodes, subgraphs included.
     pub nodes: u32,
-    /// Whether the file has functions of its own or training graphs.
-    pub extras: bool,
 }
 
 impl ModelFacts {
     /// Scans a whole model file.
     pub fn scan(model: &[u8], limits: &BundleLimits) -> Result<Self, ForecasterError> {
+        // ONNX Runtime takes a file with this mark for its own flatbuffer format, whatever else it may be.
+        if model.get(4..8) == Some(b"ORTM") {
+            return Err(bad("it has the mark of the ORT format"));
+        }
         let mut scan = Scan { facts: Self::default(), limits: *limits };
         scan.model(model)?;
         Ok(scan.facts)
@@ -69,10 +70,9 @@ impl Scan {
                     let opset = opset(v.bytes("opset_import")?)?;
                     self.facts.opsets.push(opset);
                 }
-                (20 | 25, v) => {
-                    // Training graphs and functions: refused later, but what is inside is looked at all the same.
-                    self.facts.extras = true;
-                    self.anything(v.bytes("training_info or function")?, 1)?;
+                (20 | 25, _) => {
+                    let detail = "training graphs and functions inside the file are not admitted";
+                    return Err(ForecasterError::check(Check::Operator, detail));
                 }
                 _ => {}
             }
@@ -80,25 +80,9 @@ impl Scan {
         if graphs == 1 { Ok(()) } else { Err(bad(&format!("{graphs} graphs, there must be one"))) }
     }
 
-    /// `TrainingInfoProto` (graphs in 1 and 2) or `FunctionProto` (nodes in 7, attributes in 11).
-    fn anything(&mut self, message: &[u8], depth: u32) -> Result<(), ForecasterError> {
-        self.deeper(depth)?;
-        for field in Fields::new(message) {
-            match field? {
-                (1 | 2, Value::Bytes(graph)) if Fields::new(graph).all(|f| f.is_ok()) => {
-                    self.graph(graph, depth + 1)?;
-                }
-                (7, v) => self.node(v.bytes("node")?, depth + 1)?,
-                (11, v) => self.attribute(v.bytes("attribute")?, depth + 1)?,
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-
     /// The main `GraphProto`: as any graph, and its inputs and outputs are kept.
     fn main_graph(&mut self, message: &[u8]) -> Result<(), ForecasterError> {
-        let mut initializers = std::collections::BTreeSet::new();
+        let mut initializers = BTreeSet::new();
         for field in Fields::new(message) {
             match field? {
                 (5, v) => {
@@ -185,7 +169,8 @@ impl Scan {
             };
             if outside {
                 let name = text_field(message, 8)?;
-                let detail = format!("tensor `{name}` has its data outside the file; save the model as one file");
+                let detail =
+                    format!("tensor `{name}` has its data outside the file; save the model as one file");
                 return Err(ForecasterError::check(Check::ExternalData, detail));
             }
         }
@@ -203,8 +188,8 @@ impl Scan {
 }
 
 /// `OperatorSetIdProto`.
-fn opset(message: &[u8]) -> Result<OperatorSet, ForecasterError> {
-    let mut out = OperatorSet::default();
+fn opset(message: &[u8]) -> Result<(String, u64), ForecasterError> {
+    let mut out = (String::new(), 0);
     for field in Fields::new(message) {
         match field? {
             (1, v) => plain_domain(v.text("domain")?).clone_into(&mut out.0),

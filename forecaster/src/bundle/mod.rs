@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 use crate::error::{Check, ForecasterError};
 use crate::manifest::Manifest;
 use golden::Golden;
-pub use graph::ModelFacts;
+pub use graph::{Declared, ModelFacts};
 
 /// How much of a stranger's bundle is read and looked into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,7 +126,8 @@ fn check_size(what: &str, bytes: usize, limit: u64) -> Result<(), ForecasterErro
 fn check_hash(manifest: &Manifest, model: &[u8]) -> Result<(), ForecasterError> {
     let got = hex::encode(Sha256::digest(model));
     if got != manifest.model.sha256 {
-        let detail = format!("{} has SHA-256 {got}, the manifest says {}", manifest.model.file, manifest.model.sha256);
+        let detail =
+            format!("{} has SHA-256 {got}, the manifest says {}", manifest.model.file, manifest.model.sha256);
         return Err(ForecasterError::check(Check::Sha256, detail));
     }
     Ok(())

@@ -49,10 +49,6 @@ pub fn check(facts: &ModelFacts, manifest: &Manifest) -> Result<(), ForecasterEr
         return Err(ForecasterError::check(Check::IrVersion, detail));
     }
     check_opsets(facts, u64::from(manifest.model.opset))?;
-    if facts.extras {
-        let detail = "functions and training graphs inside the file are not admitted";
-        return Err(ForecasterError::check(Check::Operator, detail));
-    }
     for (domain, name) in &facts.operators {
         let admitted = match domain.as_str() {
             "" => ADMITTED,
@@ -74,14 +70,18 @@ fn check_opsets(facts: &ModelFacts, named: u64) -> Result<(), ForecasterError> {
         match domain.as_str() {
             "" if main.is_some() => return fault("ai.onnx is imported twice".to_owned()),
             "" => main = Some(*version),
-            ML if *version > MAX_ML_OPSET => return fault(format!("{ML} {version} is newer than {MAX_ML_OPSET}")),
+            ML if *version > MAX_ML_OPSET => {
+                return fault(format!("{ML} {version} is newer than {MAX_ML_OPSET}"));
+            }
             ML => {}
             other => return Err(foreign(other)),
         }
     }
     match main {
         None => fault("the file imports no ai.onnx operator set".to_owned()),
-        Some(got) if got != named => fault(format!("the file imports opset {got}, the manifest says {named}")),
+        Some(got) if got != named => {
+            fault(format!("the file imports opset {got}, the manifest says {named}"))
+        }
         Some(got) if !OPSETS.contains(&got) => {
             fault(format!("opset {got} is not {} to {}", OPSETS.start(), OPSETS.end()))
         }

@@ -16,7 +16,8 @@ pub(super) fn check(facts: &ModelFacts, manifest: &Manifest) -> Result<(), Forec
 
 fn one(check: Check, declared: &[Declared], name: &str, width: u64) -> Result<(), ForecasterError> {
     let want = format!("one `{name}` of f32[batch, {width}]");
-    let fault = |found: String| Err(ForecasterError::check(check, format!("{found}, the manifest needs {want}")));
+    let fault =
+        |found: String| Err(ForecasterError::check(check, format!("{found}, the manifest needs {want}")));
     let [only] = declared else {
         return fault(format!("the graph has {}", declared.len()));
     };

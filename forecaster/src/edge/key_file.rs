@@ -19,7 +19,9 @@ pub fn generate(path: &Path) -> Result<MinerKey, ForecasterError> {
     SysRng.try_fill_bytes(&mut seed).map_err(|e| fault(path, &format!("no randomness: {e}")))?;
     let mut file = create_private(path).map_err(|e| fault(path, &e.to_string()))?;
     let text = hex::encode(seed) + "\n";
-    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(|e| fault(path, &e.to_string()))?;
+    file.write_all(text.as_bytes())
+        .and_then(|()| file.sync_all())
+        .map_err(|e| fault(path, &e.to_string()))?;
     Ok(MinerKey::from_seed(seed))
 }
 
@@ -29,13 +31,13 @@ pub fn load(path: &Path) -> Result<MinerKey, ForecasterError> {
     if !meta.is_file() {
         return Err(fault(path, "not a plain file"));
     }
-    check_private(path, &meta)?;
     let mut text = String::new();
-    File::open(path)
-        .and_then(|f| f.take(MAX_BYTES).read_to_string(&mut text))
-        .map_err(|e| fault(path, &e.to_string()))?;
+    let file = File::open(path).map_err(|e| fault(path, &e.to_string()))?;
+    check_private(path, &file)?;
+    file.take(MAX_BYTES).read_to_string(&mut text).map_err(|e| fault(path, &e.to_string()))?;
     let mut seed = [0; 32];
-    hex::decode_to_slice(text.trim_end(), &mut seed).map_err(|_| fault(path, "does not hold 64 hex digits"))?;
+    hex::decode_to_slice(text.trim_end(), &mut seed)
+        .map_err(|_| fault(path, "does not hold 64 hex digits"))?;
     Ok(MinerKey::from_seed(seed))
 }
 
@@ -56,8 +58,9 @@ fn create_private(path: &Path) -> std::io::Result<File> {
 }
 
 #[cfg(unix)]
-fn check_private(path: &Path, meta: &fs::Metadata) -> Result<(), ForecasterError> {
+fn check_private(path: &Path, file: &File) -> Result<(), ForecasterError> {
     use std::os::unix::fs::PermissionsExt as _;
+    let meta = file.metadata().map_err(|e| fault(path, &e.to_string()))?;
     match meta.permissions().mode() & 0o077 {
         0 => Ok(()),
         open => Err(fault(path, &format!("others may access it (mode bits {open:03o}); run chmod 600"))),
@@ -65,7 +68,7 @@ fn check_private(path: &Path, meta: &fs::Metadata) -> Result<(), ForecasterError
 }
 
 #[cfg(not(unix))]
-fn check_private(_: &Path, _: &fs::Metadata) -> Result<(), ForecasterError> {
+fn check_private(_: &Path, _: &File) -> Result<(), ForecasterError> {
     Ok(())
 }
 

@@ -52,7 +52,8 @@ impl Search {
     /// The places nobody named, in order, each once.
     fn places(&self) -> Vec<PathBuf> {
         let exe_dir = self.exe.as_deref().and_then(Path::parent);
-        let mut out: Vec<PathBuf> = exe_dir.and_then(Path::parent).map(|p| p.join("lib")).into_iter().collect();
+        let mut out: Vec<PathBuf> =
+            exe_dir.and_then(Path::parent).map(|p| p.join("lib")).into_iter().collect();
         for start in [self.cwd.as_deref(), exe_dir].into_iter().flatten() {
             for folder in start.ancestors().take(MAX_UP) {
                 let place = folder.join("vendor").join("onnxruntime");

@@ -52,6 +52,9 @@ impl Feed {
     }
 
     pub(super) fn run_slots(&mut self, out: &mut Vec<FeedOutput>) {
+        if self.slots_wake_at().is_some_and(|at| self.now < at) {
+            return;
+        }
         self.open_slots(out);
         let starts: Vec<Timestamp> = self.slots.keys().copied().collect();
         for start in starts {

@@ -220,7 +220,11 @@ impl Pace {
         if tokio::time::timeout(self.0.patience, self.idle()).await.is_err() {
             let lost = self.0.busy.swap(0, SeqCst);
             self.0.stalls.fetch_add(1, SeqCst);
-            tracing::warn!(lost, now_ms = self.now().millis(), "the pace gave up waiting for what is in flight");
+            tracing::warn!(
+                lost,
+                now_ms = self.now().millis(),
+                "the pace gave up waiting for what is in flight"
+            );
         }
     }
 
@@ -272,6 +276,10 @@ impl Pace {
         loop {
             let next = self.now().plus(step).min(t);
             self.advance_to(next).await;
+            if !self.0.lockstep {
+                // Without anybody to wait for, the sockets' tasks would never get a turn on a single thread.
+                tokio::task::yield_now().await;
+            }
             if next >= t {
                 return;
             }

@@ -69,7 +69,8 @@ fn send(shared: &Shared, index: usize, tick: &Tick) {
         }
         return;
     }
-    let listeners: Vec<_> = hub.conns.iter().filter(|(_, c)| c.subscribed).map(|(&id, c)| (id, c.opened)).collect();
+    let listeners: Vec<_> =
+        hub.conns.iter().filter(|(_, c)| c.subscribed).map(|(&id, c)| (id, c.opened)).collect();
     if listeners.is_empty() {
         return;
     }

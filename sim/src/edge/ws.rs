@@ -31,6 +31,8 @@ enum End {
     Peer,
     /// The twin cut it.
     Cut,
+    /// The twin stops.
+    Stopped,
 }
 
 async fn serve(shared: Arc<Shared>, socket: WebSocket) {
@@ -48,13 +50,16 @@ async fn serve(shared: Arc<Shared>, socket: WebSocket) {
     let end = tokio::select! {
         biased;
         () = kill.notified() => End::Cut,
-        () = shared.stopped() => End::Peer,
+        () = shared.stopped() => End::Stopped,
         end = pump(&shared, id, socket, frames) => end,
     };
     let was_open = shared.hub().conns.remove(&id).is_some();
-    if end == End::Peer && !was_open {
+    match (end, was_open) {
         // Cut and closed by the peer at once: the peer's own close has its own unit.
-        shared.pace.leave();
+        (End::Peer, false) => shared.pace.leave(),
+        // The peer leaves once it has noticed.
+        (End::Stopped, true) => shared.pace.enter(),
+        _ => {}
     }
 }
 

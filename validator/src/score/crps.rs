@@ -112,7 +112,8 @@ mod tests {
     #[test]
     fn a_calibrated_reference_loses_a_sixth_on_average() {
         let reference = axis(0, 1_000);
-        let mean = (0..100).map(|k| reference_crps(&reference, &reference, k * 1_000 - 500).as_f64()).sum::<f64>();
+        let mean =
+            (0..100).map(|k| reference_crps(&reference, &reference, k * 1_000 - 500).as_f64()).sum::<f64>();
         assert!((mean / 100.0 - 5.0 / 6.0).abs() < 0.005, "{mean}");
     }
 
@@ -141,7 +142,8 @@ mod tests {
     }
 
     fn draws(law: &Axis) -> Vec<i64> {
-        let inner = law.0.windows(2).flat_map(|w| (0..10).map(move |k| w[0] + (w[1] - w[0]) * (2 * k + 1) / 20));
+        let inner =
+            law.0.windows(2).flat_map(|w| (0..10).map(move |k| w[0] + (w[1] - w[0]) * (2 * k + 1) / 20));
         let low = std::iter::repeat_n(law.0[0], 5).chain(std::iter::repeat_n(law.0[0] - 2_000_000, 5));
         let high = std::iter::repeat_n(law.0[98], 5).chain(std::iter::repeat_n(law.0[98] + 2_000_000, 5));
         low.chain(inner).chain(high).collect()

@@ -1,0 +1,410 @@
+//! The miner as a script: records in, deeds out.
+
+use forecaster::{AbstainReason, Forecaster, ForecasterInput, ForecasterOutput, MinerConfig, Strategy};
+use schemas::inference::Answer;
+use schemas::{
+    BundleId, Commitment, Digest, FeedState, Forecast, IndexPrice, IndexTick, InferenceResult, Intake,
+    Machine, MarketEvent, MinerId, Ppm, Question, Record, Reveal, Snapshot, Timestamp,
+};
+
+use crate::support::{START_S, SYMBOL, miner, price, question, secs};
+
+const BUNDLE: BundleId = BundleId([9; 32]);
+const ME: u8 = 1;
+
+fn config(strategy: Strategy) -> MinerConfig {
+    MinerConfig::new(miner(ME), "btc-usd.up-5m", SYMBOL, strategy)
+}
+
+fn model() -> Forecaster {
+    Forecaster::new(config(Strategy::Model { bundle: BUNDLE }))
+}
+
+fn copycat() -> Forecaster {
+    Forecaster::new(config(Strategy::Copycat))
+}
+
+/// A moment in seconds after the market's start, with what happened.
+type Step = (f64, ForecasterInput);
+
+fn at(s: f64) -> Timestamp {
+    secs(START_S).plus((s * 1e9) as i64)
+}
+
+fn tick_of(symbol: &str, s: i64, value: IndexPrice) -> ForecasterInput {
+    let tick = IndexTick { symbol: symbol.to_owned(), feed_at: secs(START_S + s), value, server_at: None };
+    ForecasterInput::Market(MarketEvent::Tick(tick))
+}
+
+/// Ticks from `from` to `to` seconds after the start, one a second, each known a second after its own time.
+fn ticks(from: i64, to: i64) -> Vec<Step> {
+    (from..=to).map(|s| (s as f64 + 1.0, tick_of(SYMBOL, s, price(100.0 + (s % 7) as f64 * 0.01)))).collect()
+}
+
+fn ask(q: &Question) -> ForecasterInput {
+    ForecasterInput::Intake(Intake::Question(q.clone()))
+}
+
+fn answer(q: &Question, answer: Answer) -> ForecasterInput {
+    ForecasterInput::Inference(InferenceResult { miner: miner(ME), question: q.id, bundle: BUNDLE, answer })
+}
+
+fn p(ppm: u32) -> Answer {
+    Answer::Probability(Ppm(ppm))
+}
+
+fn time(s: f64) -> ForecasterInput {
+    ForecasterInput::Intake(Intake::TimeAdvanced { to: at(s) })
+}
+
+fn reveal_of(who: MinerId, q: &Question, ppm: u32) -> ForecasterInput {
+    ForecasterInput::Intake(Intake::Reveal(Reveal {
+        miner: who,
+        question: q.id,
+        bundle: BUNDLE,
+        nonce: [0; 32],
+        forecast: Forecast::Probability(Ppm(ppm)),
+        signature: [0; 64],
+    }))
+}
+
+fn commitment_of(who: MinerId, q: &Question) -> ForecasterInput {
+    ForecasterInput::Intake(Intake::Commitment(Commitment {
+        miner: who,
+        question: q.id,
+        hash: schemas::CommitHash::default(),
+        signature: [0; 64],
+    }))
+}
+
+fn record(seq: usize, (s, body): &Step) -> Record<ForecasterInput> {
+    Record { seq: seq as u64 + 1, at: at(*s), body: body.clone() }
+}
+
+fn shown(output: &ForecasterOutput) -> String {
+    let ppm = |f: &Forecast| match f {
+        Forecast::Probability(p) => p.0.to_string(),
+        Forecast::Quantiles(_) => "quantiles".to_owned(),
+    };
+    match output {
+        ForecasterOutput::Infer(r) => {
+            assert_eq!((r.miner, r.bundle, r.row.len()), (miner(ME), BUNDLE, 10));
+            "infer".to_owned()
+        }
+        ForecasterOutput::Commit { forecast, .. } => format!("commit {}", ppm(forecast)),
+        ForecasterOutput::Reveal { forecast, .. } => format!("reveal {}", ppm(forecast)),
+        ForecasterOutput::Abstain { reason, .. } => format!("abstain {}", reason.code()),
+    }
+}
+
+/// Runs a script; every output with the second it came at.
+fn run(machine: &mut Forecaster, steps: &[Step]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (i, step) in steps.iter().enumerate() {
+        let mut out = Vec::new();
+        machine.apply(&record(i, step), &mut out);
+        assert!(machine.wake_at().is_none_or(|w| w > at(step.0)), "a served wake-up is asked for again");
+        lines.extend(out.iter().map(|o| format!("{} {}", step.0, shown(o))));
+    }
+    lines
+}
+
+fn check(mut machine: Forecaster, steps: &[Step], want: &[&str]) -> Forecaster {
+    assert_eq!(run(&mut machine, steps), want);
+    machine
+}
+
+fn script(parts: &[&[Step]]) -> Vec<Step> {
+    parts.concat()
+}
+
+#[test]
+fn a_question_from_opening_to_forgotten() {
+    let q = question(60);
+    let mut m = model();
+    run(&mut m, &ticks(-600, 58));
+    assert_eq!(m.wake_at(), None);
+    assert_eq!(run(&mut m, &[(60.0, ask(&q))]), ["60 infer"]);
+    assert_eq!(m.wake_at(), Some(q.commit_closes_at));
+    assert_eq!(run(&mut m, &[(60.1, answer(&q, p(612_345)))]), ["60.1 commit 612345"]);
+    assert_eq!(
+        run(&mut m, &[(60.2, commitment_of(miner(ME), &q)), (61.9, tick_of(SYMBOL, 60, price(1.0)))]),
+        [""; 0]
+    );
+    assert_eq!(m.wake_at(), Some(q.commit_closes_at));
+    assert_eq!(run(&mut m, &[(62.0, time(62.0))]), ["62 reveal 612345"]);
+    assert_eq!(m.wake_at(), None);
+    assert_eq!(m.due().len(), 1, "the reveal is due until the log has it");
+    assert_eq!(run(&mut m, &[(62.1, reveal_of(miner(ME), &q, 612_345)), (63.0, time(63.0))]), [""; 0]);
+    assert_eq!(m.due(), []);
+}
+
+#[test]
+fn an_answer_that_comes_late_is_not_used() {
+    let q = question(60);
+    let before = [&ticks(-600, 58)[..], &[(60.0, ask(&q))]].concat();
+    let late = |rest: &[Step], want: &[&str]| {
+        let m = check(model(), &script(&[&before, rest]), &[&["60 infer"], want].concat());
+        assert_eq!((m.wake_at(), m.counters().answers_unasked, m.due().len()), (None, 1, 0));
+    };
+    late(&[(62.0, time(62.0)), (62.5, answer(&q, p(1)))], &["62 abstain late_inference"]);
+    // The answer's own record is the first one after the window: the log order decides.
+    late(&[(62.0, answer(&q, p(1)))], &["62 abstain late_inference"]);
+    // One nanosecond earlier is in time.
+    check(
+        model(),
+        &script(&[&before, &[(61.999_999_999, answer(&q, p(1)))]]),
+        &["60 infer", "61.999999999 commit 1"],
+    );
+}
+
+#[test]
+fn any_later_record_opens_the_seal() {
+    let q = question(60);
+    let steps = script(&[
+        &ticks(-600, 58),
+        &[
+            (60.0, ask(&q)),
+            (60.5, answer(&q, p(5))),
+            (61.0, commitment_of(miner(ME), &q)),
+            (62.3, tick_of("eth/usd", 61, price(1.0))),
+        ],
+    ]);
+    let m = check(model(), &steps, &["60 infer", "60.5 commit 5", "62.3 reveal 5"]);
+    assert_eq!(m.wake_at(), None);
+}
+
+#[test]
+fn answers_that_are_none() {
+    let q = question(60);
+    let before = [&ticks(-600, 58)[..], &[(60.0, ask(&q))]].concat();
+    let cases: [(ForecasterInput, &[&str]); 5] = [
+        (answer(&q, Answer::Failed("output_not_finite".to_owned())), &["60.5 abstain model_failed"]),
+        (answer(&q, p(1_000_001)), &["60.5 abstain invalid_forecast"]),
+        (answer(&question(150), p(1)), &[]),
+        (
+            ForecasterInput::Inference(InferenceResult {
+                miner: miner(2),
+                question: q.id,
+                bundle: BUNDLE,
+                answer: p(1),
+            }),
+            &[],
+        ),
+        (
+            ForecasterInput::Inference(InferenceResult {
+                miner: miner(ME),
+                question: q.id,
+                bundle: BundleId([8; 32]),
+                answer: p(1),
+            }),
+            &[],
+        ),
+    ];
+    for (input, want) in cases {
+        check(model(), &script(&[&before, &[(60.5, input)]]), &[&["60 infer"], want].concat());
+    }
+    // Only the first answer counts.
+    let twice = [(60.5, answer(&q, p(1))), (60.6, answer(&q, p(2)))];
+    check(model(), &script(&[&before, &twice]), &["60 infer", "60.5 commit 1"]);
+}
+
+#[test]
+fn why_a_miner_abstains() {
+    let q = question(60);
+    let with = |change: fn(&mut Question)| {
+        let mut other = q.clone();
+        change(&mut other);
+        ask(&other)
+    };
+    let long = ticks(-600, 58);
+    let cases: Vec<(&str, Vec<Step>, f64, ForecasterInput, &[&str])> = vec![
+        ("sound", long.clone(), 60.0, ask(&q), &["60 infer"]),
+        ("no ticks", vec![], 60.0, ask(&q), &["60 abstain no_tick"]),
+        ("119 s", ticks(-59, 58), 60.0, ask(&q), &["60 abstain short_history"]),
+        ("old ticks", ticks(-600, 54), 60.0, ask(&q), &["60 abstain stale_input"]),
+        (
+            "no strike",
+            long.clone(),
+            60.0,
+            with(|q| q.strike = IndexPrice(0)),
+            &["60 abstain feature_not_finite"],
+        ),
+        (
+            "another index",
+            long.clone(),
+            60.0,
+            with(|q| q.symbol = "eth/usd".into()),
+            &["60 abstain wrong_symbol"],
+        ),
+        ("too early", long.clone(), 59.9, ask(&q), &["59.9 abstain window_closed"]),
+        ("too late", long.clone(), 62.0, ask(&q), &["62 abstain window_closed"]),
+        ("another topic", long.clone(), 60.0, with(|q| q.topic.0 = "eth-usd.up-5m.60s".into()), &[]),
+        ("not a continuation", long.clone(), 60.0, with(|q| q.topic.0 = "btc-usd.up-5mx".into()), &[]),
+        ("the very topic", long.clone(), 60.0, with(|q| q.topic.0 = "btc-usd.up-5m".into()), &["60 infer"]),
+    ];
+    for (name, mut steps, when, input, want) in cases {
+        steps.push((when, input));
+        let mut m = model();
+        assert_eq!(run(&mut m, &steps), want, "{name}");
+    }
+    let reason = AbstainReason::from(forecaster::features::NoRow::NotFinite(7));
+    assert_eq!(reason, AbstainReason::NotFinite("z_15m"));
+}
+
+#[test]
+fn bounds_hold_and_drops_are_counted() {
+    let strategy = Strategy::Model { bundle: BUNDLE };
+    let mut m = Forecaster::new(MinerConfig { max_ticks: 200, max_open: 1, ..config(strategy) });
+    let (a, mut b) = (question(60), question(60));
+    b.id.0[0] ^= 1;
+    let feed = [
+        (59.5, tick_of(SYMBOL, 10, price(1.0))),
+        (59.6, tick_of(SYMBOL, 59, IndexPrice(0))),
+        (59.7, tick_of("eth/usd", 59, price(1.0))),
+        (59.8, ForecasterInput::Market(MarketEvent::Feed(FeedState::Live))),
+    ];
+    let asked = [(60.0, ask(&a)), (60.0, ask(&a)), (60.1, ask(&b))];
+    assert_eq!(
+        run(&mut m, &script(&[&ticks(-600, 58), &feed, &asked])),
+        ["60 infer", "60.1 abstain too_many_open"]
+    );
+    let c = m.counters();
+    assert_eq!(
+        (c.ticks_evicted, c.ticks_out_of_order, c.ticks_not_positive, c.questions_repeated),
+        (459, 1, 1, 1)
+    );
+}
+
+#[test]
+fn a_row_never_looks_ahead() {
+    let row = |later: &[Step]| {
+        let q = question(60);
+        let mut m = model();
+        let steps = script(&[&ticks(-600, 58), later, &[(60.9, ask(&q))]]);
+        let mut out = Vec::new();
+        for (i, step) in steps.iter().enumerate() {
+            m.apply(&record(i, step), &mut out);
+        }
+        match &out[..] {
+            [ForecasterOutput::Infer(r)] => r.row.clone(),
+            other => panic!("{other:?}"),
+        }
+    };
+    // The question's record is late: a tick after the opening is known by then, and must not count.
+    assert_eq!(row(&[]), row(&[(60.8, tick_of(SYMBOL, 61, price(50.0)))]));
+    assert_ne!(row(&[]), row(&[(59.8, tick_of(SYMBOL, 59, price(50.0)))]));
+}
+
+#[test]
+fn a_copycat_repeats_what_is_public() {
+    let (a, b) = (question(60), question(150));
+    let mut other_market = question(240);
+    other_market.market.native = "0xdef".to_owned();
+    let steps = vec![
+        (60.0, ask(&a)),
+        (60.1, commitment_of(miner(ME), &a)),
+        (61.0, reveal_of(miner(2), &a, 1)), // before the reveal window: nothing the validator would take
+        (62.0, time(62.0)),
+        (62.1, reveal_of(miner(ME), &a, 510_000)),
+        (62.2, reveal_of(miner(2), &a, 600_000)),
+        (62.3, reveal_of(miner(3), &a, 700_001)),
+        (62.4, reveal_of(miner(4), &a, 1_000_001)), // no probability
+        (62.5, reveal_of(miner(2), &a, 400_000)),   // the last one counts
+        (64.0, reveal_of(miner(5), &a, 1)),         // after the window
+        (150.0, ask(&b)),
+        (152.0, time(152.0)),
+        (240.0, ask(&other_market)),
+        (242.0, time(242.0)),
+        (301.0, time(301.0)),
+    ];
+    // (400000 + 700001) / 2 = 550000.5, rounded to the nearest
+    let want = [
+        "60 commit 510000",
+        "62 reveal 510000",
+        "150 commit 550001",
+        "152 reveal 550001",
+        "240 commit 510000",
+        "242 reveal 510000",
+    ];
+    let m = check(copycat(), &steps, &want);
+    assert_eq!(m.bundle(), BundleId::default());
+    // After both markets ended nothing is kept.
+    let fresh = copycat();
+    assert_eq!(m.digest(), fresh.digest());
+}
+
+#[test]
+fn a_copycat_remembers_a_bounded_number_of_miners() {
+    let q = question(60);
+    let mut m = Forecaster::new(MinerConfig { max_remembered: 2, ..config(Strategy::Copycat) });
+    let mut steps = vec![(60.0, ask(&q))];
+    steps.extend((10..20).map(|n| (62.0, reveal_of(miner(n), &q, u32::from(n)))));
+    steps.push((150.0, ask(&question(150))));
+    assert_eq!(run(&mut m, &steps), ["60 commit 510000", "62 reveal 510000", "150 commit 11"]);
+    assert_eq!(m.counters().reveals_forgotten, 8);
+}
+
+/// A busy stretch: three questions, one late answer, one failure, other miners' reveals.
+fn busy() -> Vec<Step> {
+    let (a, b, c) = (question(60), question(150), question(240));
+    let mut steps = ticks(-200, 300);
+    let events = vec![
+        (60.0, ask(&a)),
+        (60.2, answer(&a, p(300_000))),
+        (60.3, commitment_of(miner(ME), &a)),
+        (62.0, time(62.0)),
+        (62.1, reveal_of(miner(2), &a, 400_000)),
+        (62.2, reveal_of(miner(ME), &a, 300_000)),
+        (150.0, ask(&b)),
+        (152.0, time(152.0)),
+        (152.2, answer(&b, p(1))),
+        (240.0, ask(&c)),
+        (240.2, answer(&c, p(700_000))),
+        (242.0, time(242.0)),
+    ];
+    steps.extend(events);
+    steps.sort_by(|x, y| x.0.total_cmp(&y.0));
+    steps
+}
+
+#[test]
+fn a_snapshot_at_any_record_continues_as_if_nothing_happened() {
+    let steps = busy();
+    for fresh in [model, copycat] {
+        let mut whole = fresh();
+        let want = run(&mut whole, &steps);
+        assert!(want.len() >= 5, "{want:?}");
+        for cut in (0..steps.len()).step_by(7).chain(200..steps.len()) {
+            let mut first = fresh();
+            let mut got = run(&mut first, &steps[..cut]);
+            let saved = first.save();
+            let mut second = Forecaster::load(&saved).unwrap();
+            assert_eq!(second.save(), saved);
+            assert_eq!(second.wake_at(), first.wake_at());
+            got.extend(run(&mut second, &steps[cut..]));
+            assert_eq!((got, second.digest()), (want.clone(), whole.digest()), "cut at {cut}");
+        }
+        assert_ne!(whole.digest(), Digest::default());
+    }
+}
+
+#[test]
+fn after_a_crash_the_log_says_what_is_due() {
+    let q = question(60);
+    let due = |rest: &[Step]| {
+        let mut m = model();
+        run(&mut m, &script(&[&ticks(-600, 58), &[(60.0, ask(&q))], rest]));
+        let restored = Forecaster::load(&m.save()).unwrap();
+        restored.due().iter().map(shown).collect::<Vec<_>>()
+    };
+    let (answered, committed) = ((60.5, answer(&q, p(5))), (60.6, commitment_of(miner(ME), &q)));
+    let (closed, revealed) = ((62.0, time(62.0)), (62.2, reveal_of(miner(ME), &q, 5)));
+    assert_eq!(due(&[]), ["infer"]);
+    assert_eq!(due(&[answered.clone()]), ["commit 5"]);
+    assert_eq!(due(&[answered.clone(), (60.6, commitment_of(miner(2), &q))]), ["commit 5"], "not one's own");
+    assert_eq!(due(&[answered.clone(), committed.clone()]), [""; 0]);
+    assert_eq!(due(&[answered.clone(), committed.clone(), closed.clone()]), ["reveal 5"]);
+    assert_eq!(due(&[answered.clone(), committed.clone(), closed.clone(), revealed]), [""; 0]);
+    assert_eq!(due(&[answered, committed, closed, (64.0, time(64.0))]), [""; 0], "the reveal window is over");
+}

@@ -1,0 +1,111 @@
+//! `oraculo doctor`: says whether this machine can run models, and where they really run. Changes nothing.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+use clap::Args;
+use forecaster::bundle::Bundle;
+use forecaster::edge::probe::provider_table;
+use forecaster::edge::{Device, Engine, check};
+use serde_json::{Value, json};
+
+use crate::assets;
+use crate::cmd::demo::parse_device;
+
+/// Arguments of `oraculo doctor`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  oraculo doctor\n  oraculo doctor --device cuda-or-fail --models models")]
+pub struct DoctorArgs {
+    /// Folder of the model bundles [default: models/ nearby].
+    #[arg(long)]
+    models: Option<PathBuf>,
+    /// ONNX Runtime library or its folder.
+    #[arg(long, value_name = "PATH")]
+    ort_lib: Option<PathBuf>,
+    /// Device every model must run on: cpu, auto, cuda or cuda-or-fail.
+    #[arg(long, default_value = "auto", value_parser = parse_device)]
+    device: Device,
+    /// One JSON object on stdout.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Examines the machine. Exit 1 if anything a model needs is missing.
+pub fn run(args: DoctorArgs) -> Result<ExitCode> {
+    let library = assets::ort_search(args.ort_lib.clone()).find()?;
+    let engine = Engine::open(&library)?;
+    let models = assets::models_dir(args.models.as_deref())?;
+    let mut dirs: Vec<PathBuf> = std::fs::read_dir(&models)
+        .with_context(|| format!("reading {}", models.display()))?
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.join("forecaster.toml").is_file())
+        .collect();
+    dirs.sort();
+    let scratch = std::env::temp_dir().join(format!("oraculo-doctor-{}", std::process::id()));
+    std::fs::create_dir_all(&scratch).context("making a scratch folder")?;
+    let rows: Vec<Value> = dirs.iter().map(|dir| examine(&engine, dir, args.device, &scratch)).collect();
+    // A scratch folder that stays behind harms nobody.
+    let _ = std::fs::remove_dir_all(&scratch);
+    let ok = !rows.is_empty() && rows.iter().all(|row| row["ok"] == true);
+    let report = json!({
+        "ok": ok, "library": library.display().to_string(), "version": engine.version(),
+        "providers": engine.providers(), "device": args.device.name(), "models": rows,
+    });
+    if args.json {
+        println!("{report}");
+    } else {
+        print(&report);
+    }
+    Ok(if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn examine(engine: &Engine, dir: &Path, device: Device, scratch: &Path) -> Value {
+    let name = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    match examined(engine, dir, device, scratch) {
+        Ok(mut row) => {
+            row["name"] = json!(name);
+            row
+        }
+        Err(error) => json!({"name": name, "ok": false, "error": format!("{error:#}")}),
+    }
+}
+
+fn examined(engine: &Engine, dir: &Path, device: Device, scratch: &Path) -> Result<Value> {
+    let bundle = Bundle::load(dir)?;
+    let findings = check(engine, &bundle)?;
+    let table = provider_table(engine, &bundle, device, scratch)?;
+    let failed: Vec<String> =
+        findings.iter().filter(|f| !f.passed).map(|f| format!("{:?}: {}", f.check, f.detail)).collect();
+    let nodes: Value = table.shares.iter().map(|(p, s)| (p.clone(), json!({"nodes": s.nodes, "micros": s.micros}))).collect();
+    Ok(json!({
+        "ok": failed.is_empty(), "bundle": bundle.id().to_string(), "checks": findings.len(), "failed": failed,
+        "provider": format!("{:?}", table.report.chosen), "reason": table.report.reason, "nodes": nodes,
+    }))
+}
+
+fn print(report: &Value) {
+    let text = |v: &Value| v.as_str().unwrap_or_default().to_owned();
+    println!("ONNX Runtime   {} at {}", text(&report["version"]), text(&report["library"]));
+    println!("providers      {}", report["providers"]);
+    println!("device policy  {}", text(&report["device"]));
+    for row in report["models"].as_array().into_iter().flatten() {
+        if let Some(error) = row["error"].as_str() {
+            println!("{:<14} FAILED {error}", text(&row["name"]));
+            continue;
+        }
+        println!(
+            "{:<14} {} runs on {} nodes {} ({} checks{})",
+            text(&row["name"]),
+            if row["ok"] == true { "ok" } else { "FAILED" },
+            text(&row["provider"]),
+            row["nodes"],
+            row["checks"],
+            row["reason"].as_str().map(|r| format!("; {r}")).unwrap_or_default()
+        );
+        for failed in row["failed"].as_array().into_iter().flatten() {
+            println!("{:<14}   {}", "", text(failed));
+        }
+    }
+}

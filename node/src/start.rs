@@ -1,0 +1,239 @@
+//! Puts a node together: journal, recovery, edges, kernel thread, API. Never decides what runs.
+#![allow(clippy::disallowed_methods, reason = "node starts threads and tasks")]
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use anyhow::{Context as _, Result, anyhow};
+use api::keys::Scope;
+use api::{ApiState, Push, SharedView};
+use bus::{Driver, FileLog, FileOptions, Limits, SnapshotOptions, SnapshotStore};
+use forecaster::bundle::Bundle;
+use forecaster::edge::{Device, Engine, Lane, LaneConfig};
+use ingest::edge::{Endpoints, VenueEdge};
+use schemas::{AccountId, Intake, Raw};
+use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::task::JoinHandle as Task;
+
+use crate::clock::Clock;
+use crate::deeds::{Deeds, MinerHand};
+use crate::desk::KernelDesk;
+use crate::kernel::{Cmd, Finished, Kernel, KernelHandle};
+use crate::run_dir::{FinishedRun, RunDir, RunManifest};
+use crate::signing::ValidatorKey;
+use crate::wire::Machines;
+
+/// How many pushes a slow reader of the fan-out may be behind before it must catch up from the view.
+const PUSHES: usize = 4_096;
+/// How many frames may wait between the venue's edge and the kernel.
+const FRAMES: usize = 1_024;
+
+/// Everything a node is started from.
+pub struct Start {
+    /// Where the run lives; its manifest is written already.
+    pub dir: RunDir,
+    /// The manifest.
+    pub manifest: RunManifest,
+    /// First records of the intake, submitted if the journal is empty.
+    pub genesis: Vec<Intake>,
+    /// Hash of the network's name.
+    pub network: [u8; 32],
+    /// Means of the hosted miners, in the plan's order.
+    pub miners: Vec<MinerHand>,
+    /// Keys of the hosted validators, in the plan's order.
+    pub validators: Vec<ValidatorKey>,
+    /// Model bundles the miners need.
+    pub bundles: Vec<Arc<Bundle>>,
+    /// `--ort-lib`, if given.
+    pub ort_lib: Option<PathBuf>,
+    /// Where models run.
+    pub device: Device,
+    /// The venue.
+    pub endpoints: Endpoints,
+    /// Time.
+    pub clock: Clock,
+    /// Address of the API.
+    pub listen: SocketAddr,
+}
+
+/// A running node.
+pub struct Running {
+    /// Commands for the kernel.
+    pub kernel: KernelHandle,
+    /// What customers see.
+    pub view: SharedView,
+    /// Address the API listens on.
+    pub addr: SocketAddr,
+    /// API keys.
+    pub keys: api::keys::KeyStore,
+    dir: RunDir,
+    manifest: RunManifest,
+    thread: JoinHandle<Result<()>>,
+    server: Task<std::io::Result<()>>,
+    stop_server: oneshot::Sender<()>,
+}
+
+impl Start {
+    /// Recovers the journal and starts everything. The clock's twin, if there is one, may play afterwards.
+    pub async fn run(self) -> Result<Running> {
+        let machines = self.manifest.machines.build()?;
+        let view = Arc::clone(&machines.view);
+        let (kernel, rx) = KernelHandle::channel();
+        let (pushes, _) = broadcast::channel::<Arc<Push>>(PUSHES);
+        let (mut driver, snapshots) = open(&self.dir, machines)?;
+        recover(&mut driver, &snapshots)?;
+
+        let lane = self.lane(&kernel)?;
+        let venue = venue(self.endpoints.clone(), &kernel);
+        let deeds = Deeds {
+            venue,
+            lane,
+            miners: self.miners,
+            validators: self.validators,
+            network: self.network,
+            pushes: pushes.clone(),
+            kernel: kernel.clone(),
+        };
+        let fresh = driver.last_seq() == 0;
+        if fresh {
+            let now = self.clock.now();
+            for body in &self.genesis {
+                driver.submit(schemas::Stream::Intake, schemas::encode(body), now)?;
+            }
+        }
+        let loop_ = Kernel::new(driver, deeds, self.clock.clone(), rx, Some(snapshots));
+        let runtime = tokio::runtime::Handle::current();
+        let thread = std::thread::Builder::new()
+            .name("kernel".to_owned())
+            .spawn(move || loop_.run(&runtime).inspect_err(|e| tracing::error!("the kernel stopped: {e:#}")))
+            .context("starting the kernel thread")?;
+
+        let keys = api::keys::KeyStore::open(self.dir.keys()).context("opening the API's key file")?;
+        let state = api_state(&view, &kernel, &keys, pushes, self.clock);
+        let listener = tokio::net::TcpListener::bind(self.listen)
+            .await
+            .with_context(|| format!("listening on {} (choose another address with --listen)", self.listen))?;
+        let addr = listener.local_addr().context("the API's own address")?;
+        let (stop_server, stopped) = oneshot::channel::<()>();
+        let server = tokio::spawn(api::serve(listener, api::app(state), async move {
+            let _ = stopped.await;
+        }));
+        Ok(Running { kernel, view, addr, keys, dir: self.dir, manifest: self.manifest, thread, server, stop_server })
+    }
+
+    fn lane(&self, kernel: &KernelHandle) -> Result<Lane> {
+        let library = crate::assets::ort_search(self.ort_lib.clone()).find()?;
+        let engine = Engine::open(&library)?;
+        let back = kernel.clone();
+        let answer = move |result| {
+            if !back.blocking_send(Cmd::Inference(result)) {
+                tracing::debug!("an inference result came after the kernel stopped");
+            }
+        };
+        let config = LaneConfig { device: self.device, ..LaneConfig::default() };
+        let lane = Lane::start(&engine, self.bundles.clone(), config, Box::new(answer))?;
+        for (bundle, report) in lane.reports() {
+            tracing::info!(bundle = %bundle.short(), provider = ?report.chosen, "model loaded");
+        }
+        Ok(lane)
+    }
+}
+
+fn open(dir: &RunDir, machines: Machines) -> Result<(Driver<FileLog, Machines>, SnapshotStore)> {
+    let log = FileLog::open(dir.journal(), FileOptions::default()).context("opening the journal")?;
+    if let Some(torn) = log.torn() {
+        tracing::warn!(seq = torn.seq, bytes = torn.bytes, "cut off a record that was never acknowledged");
+    }
+    let snapshots =
+        SnapshotStore::open(dir.snapshots(), SnapshotOptions::default()).context("opening the snapshots")?;
+    Ok((Driver::new(log, machines, Limits::default()), snapshots))
+}
+
+/// Snapshot + tail. What was in flight at the venue when the process died is answered with its failure.
+fn recover(driver: &mut Driver<FileLog, Machines>, snapshots: &SnapshotStore) -> Result<()> {
+    if driver.last_seq() == 0 {
+        return Ok(());
+    }
+    let recovery = driver.recover(Some(snapshots), &mut |_| {}).context("recovering the journal")?;
+    for note in &recovery.notes {
+        tracing::warn!(snapshot = note.seq, fault = ?note.fault, "a snapshot was passed over");
+    }
+    tracing::info!(snapshot = ?recovery.snapshot, replayed = recovery.external + recovery.derived, "recovered");
+    // Requests that were in flight time out in the feed; its connection is gone with the old process.
+    let conn = driver.wiring().feed.conn();
+    if conn > 0 {
+        let gone = Raw::Closed { conn, reason: "the node restarted".to_owned() };
+        driver.submit(schemas::Stream::Raw, schemas::encode(&gone), driver.last_at())?;
+    }
+    Ok(())
+}
+
+fn venue(endpoints: Endpoints, kernel: &KernelHandle) -> VenueEdge {
+    let (tx, mut rx) = mpsc::channel::<Raw>(FRAMES);
+    let back = kernel.clone();
+    tokio::spawn(async move {
+        while let Some(raw) = rx.recv().await {
+            if !back.send(Cmd::Raw(raw)).await {
+                return;
+            }
+        }
+    });
+    VenueEdge::spawn(endpoints, tx)
+}
+
+fn api_state(
+    view: &SharedView,
+    kernel: &KernelHandle,
+    keys: &api::keys::KeyStore,
+    pushes: broadcast::Sender<Arc<Push>>,
+    clock: Clock,
+) -> ApiState {
+    let now = Arc::new(move || clock.now());
+    ApiState::new(Arc::clone(view), Arc::new(KernelDesk(kernel.clone())), keys.clone(), pushes, now)
+}
+
+impl Running {
+    /// URL of the dashboard.
+    pub fn url(&self) -> String {
+        format!("http://{}/", self.addr)
+    }
+
+    /// URL of the WebSocket.
+    pub fn ws_url(&self) -> String {
+        format!("ws://{}/v1/ws", self.addr)
+    }
+
+    /// A fresh API key of this account with everything a customer needs.
+    pub fn customer_key(&self, account: &AccountId) -> Result<String> {
+        let scopes = [Scope::SignalsRead, Scope::Stream, Scope::AccountRead];
+        let key = self.keys.create(account, &scopes, None, crate::clock::wall_now()).context("creating an API key")?;
+        Ok(key.secret)
+    }
+
+    /// Whether the kernel is gone.
+    pub fn is_down(&self) -> bool {
+        self.thread.is_finished()
+    }
+
+    /// Drains: the API says goodbye, the kernel commits, snapshots and stops; the manifest gets its end.
+    pub async fn stop(self) -> Result<Finished> {
+        let _ = self.stop_server.send(());
+        self.server.await.context("the API's task panicked")?.context("serving the API")?;
+        let finished = self.kernel.stop().await;
+        let ended = tokio::task::spawn_blocking(move || self.thread.join()).await.context("joining the kernel")?;
+        ended.map_err(|_| anyhow!("the kernel panicked"))??;
+        let finished = finished.context("the kernel stopped before it was told to")?;
+        let manifest = RunManifest {
+            finished: Some(FinishedRun {
+                last_seq: finished.last_seq,
+                chain: finished.chain.to_string(),
+                digest: finished.digest.to_string(),
+            }),
+            ..self.manifest
+        };
+        self.dir.write_manifest(&manifest)?;
+        Ok(finished)
+    }
+}
