@@ -38,7 +38,8 @@ impl Bucket {
             self.billionths -= one;
             return Ok(());
         }
-        let wait = (one - self.billionths).div_euclid(i128::from(rate.per_second.max(1))) + 1;
+        let speed = i128::from(rate.per_second.max(1));
+        let wait = (one - self.billionths + speed - 1) / speed;
         Err(i64::try_from(wait).unwrap_or(i64::MAX))
     }
 }
@@ -48,7 +49,7 @@ impl Bucket {
 pub struct Buckets<K> {
     rate: Rate,
     capacity: usize,
-    buckets: BTreeMap<K, Bucket>,
+    by_key: BTreeMap<K, Bucket>,
     by_use: BTreeSet<(Timestamp, K)>,
     evicted: u64,
 }
@@ -56,37 +57,37 @@ pub struct Buckets<K> {
 impl<K: Ord + Clone> Buckets<K> {
     /// No buckets yet, and never more than `capacity`.
     pub fn new(rate: Rate, capacity: usize) -> Self {
-        Self { rate, capacity: capacity.max(1), buckets: BTreeMap::new(), by_use: BTreeSet::new(), evicted: 0 }
+        Self { rate, capacity: capacity.max(1), by_key: BTreeMap::new(), by_use: BTreeSet::new(), evicted: 0 }
     }
 
     /// Takes one request of `key`, or says how many nanoseconds to wait.
     pub fn take(&mut self, key: &K, now: Timestamp) -> Result<(), i64> {
-        if let Some(bucket) = self.buckets.get_mut(key) {
+        if let Some(bucket) = self.by_key.get_mut(key) {
             self.by_use.remove(&(bucket.at, key.clone()));
             let answer = bucket.take(self.rate, now);
             self.by_use.insert((bucket.at, key.clone()));
             return answer;
         }
-        while self.buckets.len() >= self.capacity {
+        while self.by_key.len() >= self.capacity {
             let Some((_, oldest)) = self.by_use.pop_first() else { break };
-            self.buckets.remove(&oldest);
+            self.by_key.remove(&oldest);
             self.evicted += 1;
         }
         let mut bucket = Bucket::full(self.rate, now);
         let answer = bucket.take(self.rate, now);
         self.by_use.insert((bucket.at, key.clone()));
-        self.buckets.insert(key.clone(), bucket);
+        self.by_key.insert(key.clone(), bucket);
         answer
     }
 
     /// How many buckets there are.
     pub fn len(&self) -> usize {
-        self.buckets.len()
+        self.by_key.len()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.buckets.is_empty()
+        self.by_key.is_empty()
     }
 
     /// How many made room for others.
@@ -104,13 +105,14 @@ mod tests {
         let rate = Rate { burst: 2, per_second: 4 };
         let mut bucket = Bucket::full(rate, Timestamp::ZERO);
         let at = |ms: i64| Timestamp::from_millis(ms);
-        let asks = [(0, true), (0, true), (0, false), (249, false), (250, true), (250, false), (10_000, true)];
+        let asks =
+            [(0, true), (0, true), (0, false), (249, false), (250, true), (250, false), (10_000, true)];
         for (ms, ok) in asks {
             assert_eq!(bucket.take(rate, at(ms)).is_ok(), ok, "at {ms} ms");
         }
         assert_eq!(bucket.take(rate, at(5_000)), Ok(()), "burst is full again, time went back");
         let wait = bucket.take(rate, at(5_000)).unwrap_err();
-        assert_eq!(wait, 250_000_001);
+        assert_eq!(wait, 250_000_000);
     }
 
     #[test]

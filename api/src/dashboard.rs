@@ -215,7 +215,9 @@ fn topic(topic: &TopicState) -> DashboardTopic {
 }
 
 fn signals(view: &View, rows: usize) -> Vec<DashboardRow> {
-    let newest = |t: &'_ TopicState| t.ring.values().rev().take(rows).map(|h| (h.position, row(h))).collect::<Vec<_>>();
+    let newest = |t: &'_ TopicState| {
+        t.ring.values().rev().take(rows).map(|h| (h.position, row(h))).collect::<Vec<_>>()
+    };
     let mut all: Vec<_> = view.topics().values().flat_map(newest).collect();
     all.sort_by_key(|(position, _)| std::cmp::Reverse(*position));
     all.into_iter().take(rows).map(|(_, row)| row).collect()

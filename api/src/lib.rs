@@ -21,7 +21,8 @@ mod edge;
 
 pub use bucket::{Bucket, Buckets, Rate};
 pub use dashboard::{
-    Dashboard, DashboardEpoch, DashboardLedger, DashboardOutcome, DashboardRow, DashboardTopic, DashboardTotals,
+    Dashboard, DashboardEpoch, DashboardLedger, DashboardOutcome, DashboardRow, DashboardTopic,
+    DashboardTotals,
 };
 pub use desk::{Desk, DeskError, Receipt};
 pub use error::ApiError;
@@ -29,8 +30,9 @@ pub use limits::{ApiLimits, SocketBounds};
 pub use push::Push;
 pub use view::{
     AccountState, Bin, Dropped, Entitlement, EpochState, Event, Held, LedgerSums, MarketKnown, MinerRecord,
-    MinerTopicRecord, Notice, OutcomeRecord, Position, SubscriptionState, TopicState, Track, View, ViewLimits,
+    MinerTopicRecord, Notice, OutcomeRecord, Position, SubscriptionState, TopicState, Track, View,
+    ViewLimits,
 };
 
 #[cfg(feature = "edge")]
-pub use edge::{ApiState, Health, HealthCheck, Metrics, SharedView, app, keys, openapi, serve};
+pub use edge::{ApiState, Health, HealthCheck, Metrics, SharedView, app, keys, openapi, openapi_json, serve};

@@ -3,9 +3,7 @@
 use schemas::public;
 use schemas::{Determination, Micros, ScoringRule, Timestamp};
 
-use crate::view::{
-    Bin, Held, MinerRecord, OutcomeRecord, SubscriptionState, TopicState, Track, View,
-};
+use crate::view::{Bin, Held, MinerRecord, OutcomeRecord, SubscriptionState, TopicState, Track, View};
 
 /// RFC 3339 in microseconds with `Z`.
 ///
@@ -16,7 +14,8 @@ pub(crate) fn time(at: Timestamp) -> String {
 
 /// The same instant in the calendar library's type.
 pub(crate) fn jiff_time(at: Timestamp) -> jiff::Timestamp {
-    jiff::Timestamp::from_nanosecond(i128::from(at.0)).expect("64 bits of nanoseconds are the years 1677 to 2262")
+    jiff::Timestamp::from_nanosecond(i128::from(at.0))
+        .expect("64 bits of nanoseconds are the years 1677 to 2262")
 }
 
 /// Micro-USD or micro-units as a string.

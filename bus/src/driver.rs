@@ -163,7 +163,7 @@ impl<L: Log, W: Wiring> Driver<L, W> {
         self.running()?;
         self.durable = self.log.sync().map_err(|e| self.fail(e))?;
         let (seq, at) = self.last;
-        let entry_hash = self.log.read(seq, 1)?.first().map_or(Digest::default(), frame::entry_hash);
+        let entry_hash = self.log.read(seq, 1)?.first().map_or_else(Digest::default, frame::entry_hash);
         Ok(SavedState { seq, at, entry_hash, digest: self.wiring.digest(), states: self.wiring.save() })
     }
 

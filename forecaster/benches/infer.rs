@@ -1,5 +1,5 @@
 //! How long a model takes for one row and for 64; rows rotate, because one row repeated trains the branch predictor.
-#![allow(clippy::unwrap_used, missing_docs, reason = "a benchmark")]
+#![allow(clippy::unwrap_used, clippy::print_stderr, missing_docs, reason = "a benchmark")]
 
 use std::hint::black_box;
 use std::path::PathBuf;

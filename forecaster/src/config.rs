@@ -37,7 +37,8 @@ pub struct MinerConfig {
     /// Least history before the question opens, ns. Below it the miner abstains.
     #[n(4)]
     pub min_history_ns: i64,
-    /// Oldest newest tick when the question opens, ns. Beyond it the miner abstains.
+    /// Age of the newest tick when the question opens, ns; beyond it the miner abstains. Not below the topic's own rule,
+    /// or questions that were rightly opened stay unanswered.
     #[n(5)]
     pub max_input_age_ns: i64,
     /// Most ticks kept.
@@ -52,7 +53,7 @@ pub struct MinerConfig {
 }
 
 impl MinerConfig {
-    /// A configuration with the default bounds: 120 s of history, 5 s of input age, 16,384 ticks, 64 questions.
+    /// A configuration with the default bounds: 120 s of history, 10 s of input age, 16,384 ticks, 64 questions.
     pub fn new(miner: MinerId, topic_prefix: &str, symbol: &str, strategy: Strategy) -> Self {
         Self {
             miner,
@@ -60,7 +61,7 @@ impl MinerConfig {
             symbol: symbol.to_owned(),
             strategy,
             min_history_ns: 120 * NANOS_PER_SEC,
-            max_input_age_ns: 5 * NANOS_PER_SEC,
+            max_input_age_ns: 10 * NANOS_PER_SEC,
             max_ticks: 16_384,
             max_open: 64,
             max_remembered: 256,

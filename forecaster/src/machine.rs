@@ -10,14 +10,15 @@ use std::collections::BTreeMap;
 use minicbor::{Decode, Encode};
 use schemas::inference::Answer;
 use schemas::{
-    BundleId, Digest, Forecast, InferenceRequest, InferenceResult, Intake, Machine, MarketEvent, Question,
-    QuestionId, Record, Snapshot as _, Timestamp,
+    BundleId, Commitment, Digest, Forecast, InferenceRequest, InferenceResult, Intake, Machine, MarketEvent,
+    Question, QuestionId, Record, Reveal, Snapshot as _, Timestamp,
 };
 
 use crate::config::{MinerConfig, Strategy};
 use crate::features::{self, NoRow, Target};
 use crate::history::{History, Offered};
 use crate::memory::Memory;
+use crate::signer;
 
 /// What a miner reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -275,22 +276,29 @@ impl Forecaster {
                     self.memory.question(q);
                 }
             }
-            Intake::Commitment(c) if c.miner == self.config.miner => {
-                if let Some(Open { phase: Phase::Committed(_, seen), .. }) = self.open.get_mut(&c.question) {
-                    *seen = true;
-                }
-            }
-            Intake::Reveal(r) if r.miner == self.config.miner => {
-                if self.open.get(&r.question).is_some_and(|o| matches!(o.phase, Phase::Revealed(_))) {
-                    self.open.remove(&r.question);
-                }
-            }
+            Intake::Commitment(c) if c.miner == self.config.miner => self.seen_own_commitment(c),
+            Intake::Reveal(r) if r.miner == self.config.miner => self.seen_own_reveal(r),
             Intake::Reveal(r) => {
                 if let Forecast::Probability(p) = r.forecast {
                     self.memory.reveal(at, r.question, r.miner, p);
                 }
             }
             _ => {}
+        }
+    }
+
+    /// The log has the commitment. Anybody can put this miner's name on a record, so the signature is looked at.
+    fn seen_own_commitment(&mut self, c: &Commitment) {
+        if let Some(Open { phase: Phase::Committed(_, seen), .. }) = self.open.get_mut(&c.question) {
+            *seen = *seen || signer::is_signed(c);
+        }
+    }
+
+    /// The last step: the log has the reveal, so the question can be forgotten.
+    fn seen_own_reveal(&mut self, r: &Reveal) {
+        let mine = |o: &Open| matches!(&o.phase, Phase::Revealed(forecast) if *forecast == r.forecast);
+        if self.open.get(&r.question).is_some_and(mine) {
+            self.open.remove(&r.question);
         }
     }
 

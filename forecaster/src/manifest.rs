@@ -30,6 +30,17 @@ pub enum Kind {
     Poor,
 }
 
+impl Kind {
+    /// The stable name, as in the manifest.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Model => "model",
+            Self::Baseline => "baseline",
+            Self::Poor => "poor",
+        }
+    }
+}
+
 /// `[model]`: the file.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Encode, Decode)]
 #[serde(deny_unknown_fields)]

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use ed25519_dalek::{Signer as _, SigningKey};
+use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use schemas::prediction::commit_hash;
 use schemas::{BundleId, Commitment, Forecast, MinerId, QuestionId, Reveal};
 
@@ -73,6 +73,13 @@ impl MinerKey {
     fn sign(&self, message: &[u8]) -> [u8; 64] {
         self.signing.sign(message).to_bytes()
     }
+}
+
+/// Whether the miner named in a commitment signed it (strict verification, as the validator does it).
+pub fn is_signed(c: &Commitment) -> bool {
+    let message = Commitment::signing_bytes(&c.question, &c.miner, &c.hash);
+    let signature = Signature::from_bytes(&c.signature);
+    VerifyingKey::from_bytes(&c.miner.0).is_ok_and(|key| key.verify_strict(&message, &signature).is_ok())
 }
 
 impl fmt::Debug for MinerKey {

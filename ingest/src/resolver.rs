@@ -23,7 +23,8 @@ pub struct ResolverConfig {
     /// The index pair, e.g. `btc/usd`.
     #[n(0)]
     pub symbol: String,
-    /// How long after the close a missing strike or closing value is waited for, ns.
+    /// How long after the close a missing strike or closing value is waited for, ns. The relay is late at times: on
+    /// the recorded day by up to 63 s, and by 24 s for one closing value.
     #[n(1)]
     pub grace_ns: i64,
     /// How long after the close a decided market is remembered, so that it is reported once, ns.
@@ -41,7 +42,7 @@ impl Default for ResolverConfig {
     fn default() -> Self {
         Self {
             symbol: "btc/usd".to_owned(),
-            grace_ns: 20 * NANOS_PER_SEC,
+            grace_ns: 90 * NANOS_PER_SEC,
             remember_ns: 7_200 * NANOS_PER_SEC,
             max_markets: 256,
             max_ticks: 1_024,

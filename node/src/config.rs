@@ -106,7 +106,7 @@ impl Default for Config {
             dir: PathBuf::from("data/node"),
             listen: "127.0.0.1:8787".to_owned(),
             models: PathBuf::new(),
-            device: "auto".to_owned(),
+            device: if cfg!(feature = "cuda") { "auto" } else { "cpu" }.to_owned(),
             redis: String::new(),
             network: NetworkConfig::default(),
             venue: VenueConfig::default(),

@@ -47,7 +47,7 @@ pub async fn run(ws_url: String, key: String, topics: Vec<String>, bought: Share
                 Some(Ok(_)) => {}
                 Some(Err(error)) => bail!("the API's socket broke: {error}"),
             },
-            _ = keepalive.tick() => tx.send(Message::text(r#"{"t":"ping"}"#)).await.context("keeping alive")?,
+            _ = keepalive.tick() => tx.send(Message::text(r#"{"t":"ping","id":2}"#)).await.context("keeping alive")?,
         }
     }
 }

@@ -193,7 +193,7 @@ impl Summary {
         ));
         line(format!("signals    {} issued, {} sold, {} slots without", self.signals.issued, self.signals.sold, self.signals.none));
         line(format!("\n{:<12}{:>6}{:>10}{:>10}{:>12}{:>10}{:>8}", "horizon", "n", "brier", "log", "closed form", "market", "coin"));
-        for (horizon, s) in &self.scores {
+        for (horizon, s) in HORIZONS_S.iter().filter_map(|h| Some((h, self.scores.get(&h.to_string())?))) {
             line(format!(
                 "{:<12}{:>6}{:>10}{:>10}{:>12}{:>10}{:>8}",
                 format!("{horizon} s"), s.n, show(s.brier), show(s.log), show(s.baseline_brier), show(s.market_brier), "0.25"

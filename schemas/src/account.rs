@@ -91,8 +91,5 @@ pub struct Usage {
 
 /// The billable unit of a (subscription, topic, slot): REST, WebSocket, replay and reconnect are one unit.
 pub fn unit_id(subscription: &SubscriptionId, topic: &TopicId, slot: Timestamp) -> UnitId {
-    UnitId(derive(
-        "oraculo/unit/1",
-        &[subscription.0.as_bytes(), topic.0.as_bytes(), &slot.0.to_be_bytes()],
-    ))
+    UnitId(derive("oraculo/unit/1", &[subscription.0.as_bytes(), topic.0.as_bytes(), &slot.0.to_be_bytes()]))
 }

@@ -134,7 +134,11 @@ impl fmt::Display for IndexPrice {
         let one = Self::ONE.unsigned_abs();
         let frac = format!("{:018}", abs % one);
         let frac = frac.trim_end_matches('0');
-        if frac.is_empty() { write!(f, "{sign}{}", abs / one) } else { write!(f, "{sign}{}.{frac}", abs / one) }
+        if frac.is_empty() {
+            write!(f, "{sign}{}", abs / one)
+        } else {
+            write!(f, "{sign}{}.{frac}", abs / one)
+        }
     }
 }
 

@@ -30,7 +30,9 @@ pub mod wire;
 pub use account::{AccountCommand, Subscription, Usage, unit_id};
 pub use fixed::{IndexPrice, Micros, Ppm, Price, Q32};
 pub use forecast::Forecast;
-pub use id::{AccountId, BundleId, CommitHash, MinerId, QuestionId, SignalId, SubscriptionId, UnitId, ValidatorId};
+pub use id::{
+    AccountId, BundleId, CommitHash, MinerId, QuestionId, SignalId, SubscriptionId, UnitId, ValidatorId,
+};
 pub use inference::{InferenceRequest, InferenceResult};
 pub use intake::{EpochVote, Intake, MinerJoined, NetworkRules, ValidatorSeat};
 pub use ledger::{Asset, LedgerAccount, Posting, Txn, TxnKind};

@@ -439,7 +439,8 @@ fn document<T: ToSchema>(name: &str) -> serde_json::Value {
     let mut parts: Vec<(String, RefOr<Schema>)> = Vec::new();
     T::schemas(&mut parts);
     let mut root = json(&T::schema());
-    let defs: serde_json::Map<_, _> = parts.iter().map(|(name, schema)| (name.clone(), json(schema))).collect();
+    let defs: serde_json::Map<_, _> =
+        parts.iter().map(|(name, schema)| (name.clone(), json(schema))).collect();
     if let Some(object) = root.as_object_mut() {
         object.insert("$schema".into(), "https://json-schema.org/draft/2020-12/schema".into());
         object.insert("$id".into(), format!("urn:oraculo:v1:{name}").into());

@@ -64,7 +64,12 @@ pub struct Question {
 
 impl Question {
     /// The id that follows from what a question is about.
-    pub fn derive_id(topic: &TopicId, rules_version: u32, market: &MarketId, opens_at: Timestamp) -> QuestionId {
+    pub fn derive_id(
+        topic: &TopicId,
+        rules_version: u32,
+        market: &MarketId,
+        opens_at: Timestamp,
+    ) -> QuestionId {
         QuestionId(derive(
             "oraculo/question/1",
             &[

@@ -93,8 +93,15 @@ impl ResolutionReport {
     }
 
     /// The evidence hash of a strike and a closing value.
-    pub fn evidence(strike: Option<IndexPrice>, closing: Option<IndexPrice>, closes_at: Timestamp) -> EvidenceHash {
+    pub fn evidence(
+        strike: Option<IndexPrice>,
+        closing: Option<IndexPrice>,
+        closes_at: Timestamp,
+    ) -> EvidenceHash {
         let part = |v: Option<IndexPrice>| v.map(|v| v.0.to_be_bytes().to_vec()).unwrap_or_default();
-        EvidenceHash(derive("oraculo/evidence/1", &[&part(strike), &part(closing), &closes_at.0.to_be_bytes()]))
+        EvidenceHash(derive(
+            "oraculo/evidence/1",
+            &[&part(strike), &part(closing), &closes_at.0.to_be_bytes()],
+        ))
     }
 }

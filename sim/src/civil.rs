@@ -35,14 +35,14 @@ fn parts(secs: i64) -> (i64, i64, i64, i64, i64, i64) {
 
 /// `2026-06-08T00:05:00Z`.
 pub fn rfc3339(secs: i64) -> String {
-    let (y, m, d, h, min, s) = parts(secs);
-    format!("{y:04}-{m:02}-{d:02}T{h:02}:{min:02}:{s:02}Z")
+    let (year, month, day, hour, minute, second) = parts(secs);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
 /// `2026-06-08 00:05:16+00`, the form of Gamma's `closedTime`.
 pub fn gamma_closed_time(secs: i64) -> String {
-    let (y, m, d, h, min, s) = parts(secs);
-    format!("{y:04}-{m:02}-{d:02} {h:02}:{min:02}:{s:02}+00")
+    let text = rfc3339(secs);
+    text.replace('T', " ").replace('Z', "+00")
 }
 
 /// `2026-06-08`.

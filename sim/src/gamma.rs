@@ -87,7 +87,7 @@ pub fn market(day: &Day, market: &DayMarket, now: Timestamp) -> Option<String> {
         }
         Some(quote) => set_quote(&mut out, quote),
     }
-    Some(object(&out))
+    Some(object(out))
 }
 
 /// The event around a market at `now`, JSON; `None` before it is listed.
@@ -108,7 +108,7 @@ pub fn event(day: &Day, of: &DayMarket, now: Timestamp) -> Option<String> {
         out.insert("eventMetadata", format!(r#"{{"priceToBeat":{strike}}}"#));
     }
     out.insert("markets", format!("[{market}]"));
-    Some(object(&out))
+    Some(object(out))
 }
 
 /// The strike, if it was known at `now`.
@@ -132,11 +132,13 @@ fn fields(final_json: &str) -> BTreeMap<String, &RawValue> {
     serde_json::from_str(final_json).unwrap_or_default()
 }
 
-fn text(value: &str) -> String {
+/// A JSON string.
+pub(crate) fn text(value: &str) -> String {
     serde_json::Value::from(value).to_string()
 }
 
-fn object(fields: &BTreeMap<&str, String>) -> String {
-    let fields: Vec<_> = fields.iter().map(|(key, value)| format!(r#""{key}":{value}"#)).collect();
+/// A JSON object of fields whose values are JSON already.
+pub(crate) fn object<'a>(fields: impl IntoIterator<Item = (&'a str, String)>) -> String {
+    let fields: Vec<_> = fields.into_iter().map(|(key, value)| format!(r#""{key}":{value}"#)).collect();
     format!("{{{}}}", fields.join(","))
 }

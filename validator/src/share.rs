@@ -47,10 +47,8 @@ mod tests {
             prop_assert_eq!(parts.iter().map(|p| u128::from(*p)).sum::<u128>(),
                 if sum == 0 { 0 } else { u128::from(total) });
             for (part, weight) in parts.iter().zip(&weights) {
-                if sum > 0 {
-                    let floor = u128::from(total) * u128::from(*weight) / sum;
-                    prop_assert!((floor..=floor + 1).contains(&u128::from(*part)));
-                }
+                let floor = (u128::from(total) * u128::from(*weight)).checked_div(sum).unwrap_or(0);
+                prop_assert!((floor..=floor + 1).contains(&u128::from(*part)));
             }
         }
     }

@@ -156,6 +156,8 @@ fn prior(at_risk: Micros, total: Micros) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::cmp::Ordering::{Equal, Greater, Less};
+
     use super::*;
     use proptest::prelude::*;
 
@@ -192,7 +194,6 @@ mod tests {
         let awake = voices(&[(1, 800_000, 100), (2, 200_000, 100)]);
         weights.learn(&awake, total(&all), Ppm::HALF, true);
         let change = |id: u8| weights.of(&MinerId([id; 32])).cmp(&before.of(&MinerId([id; 32])));
-        use std::cmp::Ordering::{Equal, Greater, Less};
         assert_eq!([change(1), change(2), change(3)], [Greater, Less, Equal]);
         weights.retain(|miner| *miner != MinerId([2; 32]));
         assert_eq!(sum(&weights), Q32::ONE.0);

@@ -51,7 +51,9 @@ impl Gate {
     pub(super) fn admit_socket(&self, state: &ApiState, headers: &HeaderMap) -> Result<KeyInfo, ApiError> {
         let secret = match bearer(headers)? {
             Some(secret) => secret,
-            None => protocols(headers).find_map(|p| p.strip_prefix(AUTH_PROTOCOL)).ok_or(ApiError::Unauthenticated)?,
+            None => protocols(headers)
+                .find_map(|p| p.strip_prefix(AUTH_PROTOCOL))
+                .ok_or(ApiError::Unauthenticated)?,
         };
         self.admit_secret(state, secret, Scope::Stream)
     }

@@ -106,9 +106,9 @@ struct Line {
     sha256: String,
     account: String,
     scopes: Vec<Scope>,
-    created_at: jiff::Timestamp,
-    expires_at: Option<jiff::Timestamp>,
-    revoked_at: Option<jiff::Timestamp>,
+    created_at: String,
+    expires_at: Option<String>,
+    revoked_at: Option<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -176,7 +176,8 @@ impl KeyStore {
 
     /// All keys, oldest first.
     pub fn list(&self) -> Result<Vec<KeyInfo>, ApiError> {
-        let mut keys: Vec<KeyInfo> = self.with(|keys| keys.values().flatten().map(|k| k.info.clone()).collect())?;
+        let mut keys: Vec<KeyInfo> =
+            self.with(|keys| keys.values().flatten().map(|k| k.info.clone()).collect())?;
         keys.sort_by(|a, b| (a.created_at, &a.hint).cmp(&(b.created_at, &b.hint)));
         Ok(keys)
     }
@@ -284,19 +285,20 @@ fn stored(line: &str) -> Option<Stored> {
         hint: line.hint,
         account: AccountId::new(&line.account)?,
         scopes: line.scopes,
-        created_at: from_jiff(line.created_at)?,
-        expires_at: line.expires_at.map(from_jiff).map_or(Some(None), |at| at.map(Some))?,
-        revoked_at: line.revoked_at.map(from_jiff).map_or(Some(None), |at| at.map(Some))?,
+        created_at: instant(&line.created_at)?,
+        expires_at: line.expires_at.map_or(Some(None), |at| instant(&at).map(Some))?,
+        revoked_at: line.revoked_at.map_or(Some(None), |at| instant(&at).map(Some))?,
     };
     Some(Stored { hash, info })
 }
 
-fn from_jiff(at: jiff::Timestamp) -> Option<Timestamp> {
+fn instant(text: &str) -> Option<Timestamp> {
+    let at: jiff::Timestamp = text.parse().ok()?;
     i64::try_from(at.as_nanosecond()).ok().map(Timestamp)
 }
 
 fn line(key: &Stored) -> Line {
-    let at = |at: Timestamp| wire::jiff_time(at);
+    let at = |at: Timestamp| wire::jiff_time(at).to_string();
     Line {
         hint: key.info.hint.clone(),
         sha256: hex::encode(key.hash),

@@ -83,7 +83,11 @@ impl Metrics {
         r.register("ws_closed", "WebSocket connections closed, by close code", self.ws_closed.clone());
         r.register("ws_messages", "WebSocket messages queued for sending", self.ws_messages.clone());
         r.register("ws_lagged", "Doorbells missed and made up for from the view", self.ws_lagged.clone());
-        r.register("ws_slow_consumers", "Connections closed because they read too slowly", self.ws_slow.clone());
+        r.register(
+            "ws_slow_consumers",
+            "Connections closed because they read too slowly",
+            self.ws_slow.clone(),
+        );
         r.register("ws_gaps", "Gap messages", self.ws_gaps.clone());
         gauge(r, "ready", "Whether requests should be sent here", i64::from(health.ready));
         derived(r, view);
@@ -112,7 +116,12 @@ fn counter(r: &mut Registry, name: &str, help: &str, value: u64) {
 fn derived(r: &mut Registry, view: &View) {
     let books = view.ledger();
     gauge(r, "view_seq", "Position of the newest record", view.seq() as i64);
-    gauge(r, "ledger_imbalance_micros", "Sum of the absolute sums of all postings by asset", books.imbalance());
+    gauge(
+        r,
+        "ledger_imbalance_micros",
+        "Sum of the absolute sums of all postings by asset",
+        books.imbalance(),
+    );
     counter(r, "ledger_postings", "Postings booked", books.postings);
     counter(r, "ledger_transactions", "Transactions booked", books.transactions);
     counter(r, "ledger_chain_breaks", "Transactions not chained to the one before", books.chain_breaks);
@@ -143,7 +152,8 @@ fn topics(r: &mut Registry, view: &View) {
         issued.get_or_create(&label).inc_by(state.issued);
         sold.get_or_create(&label).inc_by(state.sold);
         absent.get_or_create(&label).inc_by(state.no_signals);
-        let tracks = [("ensemble", &state.ensemble), ("reference", &state.reference), ("market", &state.market)];
+        let tracks =
+            [("ensemble", &state.ensemble), ("reference", &state.reference), ("market", &state.market)];
         for (forecast, track) in tracks {
             if let Some(mean) = track.brier() {
                 brier.get_or_create(&OfForecast { topic: id.to_string(), forecast }).set(mean);

@@ -24,7 +24,7 @@ use crate::view::View;
 
 pub use http::{app, serve};
 pub use metrics::Metrics;
-pub use openapi::openapi;
+pub use openapi::{openapi, openapi_json};
 
 /// The view as its one writer (the kernel) and many readers share it. Apply a verdict before its pushes are sent.
 pub type SharedView = Arc<RwLock<View>>;

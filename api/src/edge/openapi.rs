@@ -52,11 +52,16 @@ impl Modify for Keys {
     }
 }
 
-static TEXT: LazyLock<Bytes> = LazyLock::new(|| Bytes::from(openapi()));
+static TEXT: LazyLock<Bytes> = LazyLock::new(|| Bytes::from(openapi_json()));
 
-/// The OpenAPI document, indented, with a final newline.
-pub fn openapi() -> String {
-    let mut text = Document::openapi().to_pretty_json().expect("a document is plain data");
+/// The OpenAPI document.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    Document::openapi()
+}
+
+/// The OpenAPI document as the golden file has it: indented, with a final newline.
+pub fn openapi_json() -> String {
+    let mut text = openapi().to_pretty_json().expect("a document is plain data");
     text.push('\n');
     text
 }

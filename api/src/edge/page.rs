@@ -33,7 +33,9 @@ pub(super) async fn index() -> Result<Response, ApiError> {
 }
 
 /// One of the page's own files.
-pub(super) async fn asset(path: Result<Path<String>, axum::extract::rejection::PathRejection>) -> Result<Response, ApiError> {
+pub(super) async fn asset(
+    path: Result<Path<String>, axum::extract::rejection::PathRejection>,
+) -> Result<Response, ApiError> {
     let Path(name) = path.map_err(|_| ApiError::RouteNotFound)?;
     file(&name)
 }

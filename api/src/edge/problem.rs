@@ -38,7 +38,9 @@ pub(super) fn render(error: &ApiError, mut response: Response, path: &str, reque
     headers.remove(header::CONTENT_LENGTH);
     let wait = match error {
         ApiError::RateLimited { retry_after_s } => Some(*retry_after_s),
-        ApiError::Desk(_) | ApiError::NoVerdict | ApiError::TooManyConnections | ApiError::SignalAbsent => Some(1),
+        ApiError::Desk(_) | ApiError::NoVerdict | ApiError::TooManyConnections | ApiError::SignalAbsent => {
+            Some(1)
+        }
         _ => None,
     };
     if let Some(seconds) = wait {

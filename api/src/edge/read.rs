@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use schemas::public;
 use schemas::{AccountId, MarketId, Micros, MinerId, TopicId, Venue};
@@ -89,6 +89,7 @@ pub(super) async fn topic(State(core): Core_, id: PathOf<String>) -> Result<Json
         (status = "default", body = public::Problem, content_type = "application/problem+json")))]
 pub(super) async fn latest(
     State(core): Core_,
+    method: Method,
     headers: HeaderMap,
     id: PathOf<String>,
     fresh: QueryOf<Fresh>,
@@ -103,7 +104,7 @@ pub(super) async fn latest(
         }
         topic.latest().cloned().ok_or(ApiError::SignalAbsent)?
     };
-    sell(&core, &key.account, &headers, &held, &fresh).await
+    sell(&core, &key.account, Ask { method, headers, fresh }, &held).await
 }
 
 /// The newest signal on a market, over the topics the caller may read. Charged like `latest`.
@@ -115,6 +116,7 @@ pub(super) async fn latest(
         (status = "default", body = public::Problem, content_type = "application/problem+json")))]
 pub(super) async fn market_signal(
     State(core): Core_,
+    method: Method,
     headers: HeaderMap,
     segments: PathOf<(String, String)>,
     fresh: QueryOf<Fresh>,
@@ -134,19 +136,20 @@ pub(super) async fn market_signal(
             (None, MarketKnown::No) => return Err(ApiError::MarketNotFound),
         }
     };
-    sell(&core, &key.account, &headers, &held, &fresh).await
+    sell(&core, &key.account, Ask { method, headers, fresh }, &held).await
+}
+
+/// How a signal was asked for.
+struct Ask {
+    method: Method,
+    headers: HeaderMap,
+    fresh: Fresh,
 }
 
 /// Age, then the free answer, then the money, then the signal. What was public before it was asked for is free.
-async fn sell(
-    core: &Core,
-    account: &AccountId,
-    headers: &HeaderMap,
-    held: &Held,
-    fresh: &Fresh,
-) -> Result<Response, ApiError> {
+async fn sell(core: &Core, account: &AccountId, ask: Ask, held: &Held) -> Result<Response, ApiError> {
     let age = core.state.now().since(held.signal.issued_at).max(0) / schemas::time::NANOS_PER_MILLI;
-    if fresh.max_age_ms.is_some_and(|max| i64::try_from(max).is_ok_and(|max| age > max)) {
+    if ask.fresh.max_age_ms.is_some_and(|max| i64::try_from(max).is_ok_and(|max| age > max)) {
         return Err(ApiError::SignalAbsent);
     }
     let etag = format!("\"{}\"", held.signal.id);
@@ -155,8 +158,12 @@ async fn sell(
         (header::CACHE_CONTROL, "private, max-age=0, must-revalidate".to_owned()),
         (AGE, age.to_string()),
     ];
-    if matches_etag(headers, &etag) {
+    if matches_etag(&ask.headers, &etag) {
         return Ok((StatusCode::NOT_MODIFIED, base).into_response());
+    }
+    if ask.method == Method::HEAD {
+        // Nothing is delivered, so nothing is charged.
+        return Ok(base.into_response());
     }
     let charged = match held.outcome {
         Some(_) => Micros(0),

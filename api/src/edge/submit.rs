@@ -21,7 +21,10 @@ use crate::{strict, submit as form, wire};
     request_body = public::Commitment,
     responses((status = 200, body = public::Receipt), (status = 202, body = public::Receipt),
         (status = "default", body = public::Problem, content_type = "application/problem+json")))]
-pub(super) async fn commitment(State(core): State<Arc<Core>>, request: Request) -> Result<Response, ApiError> {
+pub(super) async fn commitment(
+    State(core): State<Arc<Core>>,
+    request: Request,
+) -> Result<Response, ApiError> {
     let body = body(&core, request).await?;
     let json: public::Commitment = strict::parse(&body, core.state.limits.json_depth)?;
     let record = form::commitment(&json)?;
@@ -74,7 +77,9 @@ async fn read(core: &Core, headers: &HeaderMap, body: Body) -> Result<Bytes, Api
 async fn hand_in(core: &Core, record: Intake, who: MinerId, what: QuestionId) -> Result<Response, ApiError> {
     let receipt = charge::submit(&core.state, record).await?;
     let verdict = receipt.verdicts.iter().find_map(|verdict| match verdict {
-        Verdict::Accepted { miner, question, .. } if (*miner, *question) == (Some(who), Some(what)) => Some(Ok(())),
+        Verdict::Accepted { miner, question, .. } if (*miner, *question) == (Some(who), Some(what)) => {
+            Some(Ok(()))
+        }
         Verdict::Rejected { code, .. } => Some(Err(*code)),
         _ => None,
     });

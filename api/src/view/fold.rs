@@ -2,15 +2,13 @@
 
 use schemas::verdict::ChargeOutcome;
 use schemas::{
-    AccountView, Determination, Micros, MinerId, MinerJoined, Q32, Question, Record, RejectCode, Score, ScoreStatus,
-    Settlement, Signal, Subscription, Timestamp, TopicRules, Txn, Verdict,
+    AccountView, Determination, Micros, MinerId, MinerJoined, Q32, Question, Record, RejectCode, Score,
+    ScoreStatus, Settlement, Signal, Subscription, Timestamp, TopicRules, Txn, Verdict,
 };
 
-use super::state::{
-    AccountState, EpochState, Held, Notice, OutcomeRecord, Position, SubscriptionState, TopicState,
-};
-use super::track::MinerRecord;
 use super::View;
+use super::state::{EpochState, Held, Notice, OutcomeRecord, Position, SubscriptionState, TopicState};
+use super::track::MinerRecord;
 use crate::push::Push;
 
 impl View {
@@ -205,11 +203,12 @@ impl View {
     }
 
     fn account_changed(&mut self, view: &AccountView, out: &mut Vec<Push>) {
-        if !self.accounts.contains_key(&view.account) && self.accounts.len() >= self.limits.accounts as usize {
+        if !self.accounts.contains_key(&view.account) && self.accounts.len() >= self.limits.accounts as usize
+        {
             self.dropped.refused += 1;
             return;
         }
-        let account = self.accounts.entry(view.account.clone()).or_insert_with(AccountState::default);
+        let account = self.accounts.entry(view.account.clone()).or_default();
         if account.prepaid != view.prepaid {
             account.prepaid = view.prepaid;
             out.push(Push::Balance { account: view.account.clone(), prepaid: view.prepaid });

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use schemas::{AccountId, MarketId, MinerId, Question, RejectCode, Timestamp, TopicId};
 
+use super::View;
 use super::state::{
-    AccountState, Dropped, Entitlement, EpochState, Held, LedgerSums, Notice, Position, SubscriptionState, TopicState,
+    AccountState, Dropped, Entitlement, EpochState, Held, LedgerSums, Notice, Position, SubscriptionState,
+    TopicState,
 };
 use super::track::MinerRecord;
-use super::View;
 
 /// Something a stream of topics has to tell, in the order of the verdicts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -147,7 +148,9 @@ impl View {
         let mut known = MarketKnown::No;
         let mut newest: Option<&Held> = None;
         for (id, topic) in &self.topics {
-            let Some(held) = topic.ring.values().rev().find(|held| held.signal.market == *market) else { continue };
+            let Some(held) = topic.ring.values().rev().find(|held| held.signal.market == *market) else {
+                continue;
+            };
             if !self.covers(account, id, at) {
                 known = known.max(MarketKnown::NotEntitled);
                 continue;

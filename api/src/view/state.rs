@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use minicbor::{Decode, Encode};
 use schemas::{
-    AccountId, Asset, Determination, EpochSummary, IndexPrice, MarketId, Micros, NoSignalReason, Ppm, QuestionId,
-    Signal, Subscription, SubscriptionId, Timestamp, TopicId, TopicRules,
+    AccountId, Asset, Determination, EpochSummary, IndexPrice, MarketId, Micros, NoSignalReason, Ppm,
+    QuestionId, Signal, Subscription, SubscriptionId, Timestamp, TopicId, TopicRules,
 };
 
 use super::track::Track;

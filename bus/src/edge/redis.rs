@@ -334,7 +334,7 @@ fn range(con: &mut Connection, key: &str, start: &str, count: usize) -> Result<V
 
 /// The value of the field that holds a payload; barriers have none.
 fn value(fields: &[Vec<u8>]) -> Option<&Vec<u8>> {
-    fields.first().filter(|name| name.as_slice() == b"p").and(fields.get(1))
+    fields.first().filter(|name| name.as_slice() == b"p").and_then(|_| fields.get(1))
 }
 
 /// The entry of a row; `None` for a barrier.

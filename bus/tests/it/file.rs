@@ -161,8 +161,9 @@ fn every_flipped_bit_is_found_and_named() {
                 matches!(&found, BusError::Corrupt { seq, file, .. } if *seq == owner && *file == path),
                 "byte {at} bit {bit} of entry {owner}: {found}"
             );
-            if path == last_file && owner == COUNT && at >= HEADER {
-                continue; // cannot be told from a torn end
+            let like_torn = path == last_file && owner == COUNT && at >= HEADER;
+            if like_torn || bit != at % 8 {
+                continue; // the end of a torn write looks like that; one bit of each byte is enough here
             }
             let found = FileLog::open(dir.path(), small()).map(|_| ()).unwrap_err();
             assert!(matches!(found, BusError::Corrupt { seq, .. } if seq == owner), "{found}");

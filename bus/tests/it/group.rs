@@ -80,7 +80,7 @@ fn refusals_and_deeds_come_through() {
     for body in [ask(&Ask::Add(1)), vec![0xFF], ask(&Ask::Add(2))] {
         let tell = tell.clone();
         let code = move |ack: Result<bus::Ack, BusError>| {
-            tell.send(ack.map_or_else(|e| e.code(), |_| "ok")).unwrap()
+            tell.send(ack.map_or_else(|e| e.code(), |_| "ok")).unwrap();
         };
         submitter.submit(Stream::Intake, body, code).unwrap();
     }

@@ -1,5 +1,11 @@
 //! Tests of the bus: one suite for every log, real files, a real Redis, real crashes.
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, missing_docs, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    clippy::print_stderr,
+    missing_docs,
+    reason = "tests"
+)]
 
 mod crash;
 mod driver;

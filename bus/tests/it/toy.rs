@@ -76,7 +76,7 @@ impl Wiring for Toy {
                 out.records.push((stream, schemas::encode(&n)));
             }
             Stream::Market => self.seen ^= decode::<u64>(entry)?,
-            _ => self.input(decode(entry)?, entry.record.at, out),
+            _ => self.input(&decode(entry)?, entry.record.at, out),
         }
         Ok(())
     }
@@ -106,8 +106,8 @@ impl Wiring for Toy {
 }
 
 impl Toy {
-    fn input(&mut self, input: Ask, at: Timestamp, out: &mut Outbox<String>) {
-        match input {
+    fn input(&mut self, input: &Ask, at: Timestamp, out: &mut Outbox<String>) {
+        match *input {
             Ask::Add(n) => {
                 self.sum += u64::from(n);
                 for k in 0..n {

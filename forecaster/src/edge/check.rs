@@ -37,10 +37,12 @@ const LATENCY_RUNS: usize = 20;
 pub fn check(engine: &Engine, bundle: &Bundle) -> Result<Vec<Finding>, ForecasterError> {
     let mut model = engine.load(bundle, Device::Cpu)?;
     let rows = probe_rows(bundle);
-    let checks: [fn(&mut Model, &Bundle, &Array2<f32>) -> Found; 7] =
-        [shape, golden, repeat, batch_invariance, nan_policy, range, latency];
+    let checks: [DynamicCheck; 7] = [shape, golden, repeat, batch_invariance, nan_policy, range, latency];
     Ok(checks.into_iter().map(|check| finding(check(&mut model, bundle, &rows))).collect())
 }
+
+/// One check.
+type DynamicCheck = fn(&mut Model, &Bundle, &Array2<f32>) -> Found;
 
 /// A check, whether it passed, what was seen; or the engine's error.
 type Found = (Check, Result<(bool, String), ForecasterError>);
@@ -60,7 +62,7 @@ fn probe_rows(bundle: &Bundle) -> Array2<f32> {
             return ((i * 7 + j * 3) % 11) as f32 / 11.0;
         }
         let (a, b) = (&pairs[i % pairs.len()].input, &pairs[(i / pairs.len() + i) % pairs.len()].input);
-        (a[j] + b[j]) / 2.0
+        f32::midpoint(a[j], b[j])
     })
 }
 

@@ -213,7 +213,7 @@ impl Worker {
         for request in requests {
             match gate_input(&request.row) {
                 Ok(()) => sound.push(request),
-                Err(error) => self.emit(request, error.answer()),
+                Err(error) => self.emit(&request, error.answer()),
             }
         }
         let mut rest = sound.into_iter();
@@ -240,7 +240,7 @@ impl Worker {
                 let range = model.range();
                 for (request, p) in requests.into_iter().zip(answers) {
                     let answer = gate_output(p, range).map_or_else(|e| e.answer(), Answer::Probability);
-                    self.emit(request, answer);
+                    self.emit(&request, answer);
                 }
             }
             Err(error) => {
@@ -252,17 +252,17 @@ impl Worker {
 
     fn refuse(&self, requests: Vec<InferenceRequest>, error: &ForecasterError) {
         for request in requests {
-            self.emit(request, error.answer());
+            self.emit(&request, error.answer());
         }
     }
 
-    fn emit(&self, request: InferenceRequest, answer: Answer) {
+    fn emit(&self, request: &InferenceRequest, answer: Answer) {
         let counter = match answer {
             Answer::Probability(_) => &self.shared.answered,
             Answer::Failed(_) => &self.shared.failed,
         };
         counter.fetch_add(1, Ordering::Relaxed);
-        let InferenceRequest { miner, question, bundle, .. } = request;
+        let InferenceRequest { miner, question, bundle, .. } = *request;
         (self.on_result)(InferenceResult { miner, question, bundle, answer });
     }
 }

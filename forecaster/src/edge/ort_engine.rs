@@ -361,6 +361,7 @@ impl Model {
     ///
     /// Normalises as the manifest says. Does not look at the numbers: who asks with NaN must not use the answer,
     /// and who gets NaN must not publish it (the lane does both).
+    #[allow(clippy::needless_pass_by_value, reason = "a view is a reference already")]
     pub fn predict(&mut self, rows: ArrayView2<'_, f32>) -> Result<Vec<f32>, ForecasterError> {
         if rows.ncols() != WIDTH {
             return Err(ForecasterError::RowWidth { got: rows.ncols(), want: WIDTH });

@@ -165,122 +165,126 @@ fn external(t: Msg) -> Msg {
     t.msg(13, &Msg::default().text(1, "location").text(2, "/etc/passwd")).int(14, 1)
 }
 
-#[test]
-fn unsound_models() {
-    let outside = || external(tensor("w", &[10, 1], &[]));
-    let attribute = |number: u64, m: &Msg| Msg::default().text(1, "value").msg(number, m);
-    let in_node = |a: Msg| move |f: &mut File| f.nodes[0] = f.nodes[0].clone().msg(5, &a);
-    let sparse = |m: &Msg| Msg::default().msg(1, m);
-    let sound = File::linear(WEIGHTS);
-    let cases: Vec<(&str, Vec<u8>, Check)> = vec![
-        ("empty", vec![], Check::Size),
-        ("text", b"this is not a model".to_vec(), Check::Protobuf),
-        ("zeros", vec![0; 64], Check::Protobuf),
-        ("group wire type", vec![0x0b, 0x0c], Check::Protobuf),
-        ("endless number", vec![0xff; 32], Check::Protobuf),
-        ("no graph", Msg::default().int(1, 8).0, Check::Protobuf),
-        ("two graphs", file(|f| f.model_extra = Msg::default().msg(7, &sound.graph())), Check::Protobuf),
-        ("graph is a number", Msg::default().int(1, 8).int(7, 1).0, Check::Protobuf),
-        ("ORT format", [&[0, 0, 0, 0][..], b"ORTM", &[0; 32]].concat(), Check::Protobuf),
-        ("deep", file(|f| f.graph_extra = nested(40, Msg::default())), Check::Depth),
-        ("external initializer", file(|f| f.initializers[0] = outside()), Check::ExternalData),
-        (
-            "only the location flag",
-            file(|f| f.initializers[0] = f.initializers[0].clone().int(14, 1)),
-            Check::ExternalData,
-        ),
-        (
-            "only the entries",
-            file(|f| {
-                f.initializers[0] = f.initializers[0].clone().msg(13, &Msg::default().text(1, "location"))
-            }),
-            Check::ExternalData,
-        ),
-        ("external attribute", file(in_node(attribute(5, &outside()))), Check::ExternalData),
-        ("external in a list", file(in_node(attribute(10, &outside()))), Check::ExternalData),
-        ("external sparse attribute", file(in_node(attribute(22, &sparse(&outside())))), Check::ExternalData),
-        (
-            "external sparse in a list",
-            file(in_node(attribute(23, &Msg::default().msg(2, &outside())))),
-            Check::ExternalData,
-        ),
-        (
-            "external sparse initializer",
-            file(|f| f.graph_extra = Msg::default().msg(15, &sparse(&outside()))),
-            Check::ExternalData,
-        ),
-        (
-            "external in a subgraph",
-            file(|f| f.graph_extra = nested(3, Msg::default().msg(5, &outside()))),
-            Check::ExternalData,
-        ),
-        (
-            "external in a list of graphs",
-            file(in_node(attribute(11, &Msg::default().msg(5, &outside())))),
-            Check::ExternalData,
-        ),
-        (
-            "training graph",
-            file(|f| f.model_extra = Msg::default().msg(20, &Msg::default())),
-            Check::Operator,
-        ),
-        (
-            "own function",
-            file(|f| f.model_extra = Msg::default().msg(25, &Msg::default().text(1, "F"))),
-            Check::Operator,
-        ),
-        ("loop", file(|f| f.nodes.push(node("Loop", &["a"], &["b"]))), Check::Operator),
-        ("random", file(|f| f.nodes.push(node("RandomUniformLike", &["s"], &["b"]))), Check::Operator),
-        (
-            "random in a subgraph",
-            file(|f| f.graph_extra = nested(2, Msg::default().msg(1, &node("Bernoulli", &["s"], &["b"])))),
-            Check::Operator,
-        ),
-        ("unknown operator", file(|f| f.nodes.push(node("Teleport", &["s"], &["b"]))), Check::Operator),
-        (
-            "contrib operator",
-            file(|f| f.nodes.push(node("Gelu", &["s"], &["b"]).text(7, "com.microsoft"))),
-            Check::Domain,
-        ),
-        ("contrib import", file(|f| f.opsets.push(("com.microsoft", 1))), Check::Domain),
-        ("another opset than named", file(|f| f.opsets = vec![("", 18)]), Check::Opset),
-        ("no opset", file(|f| f.opsets.clear()), Check::Opset),
-        ("two opsets", file(|f| f.opsets.push(("ai.onnx", 17))), Check::Opset),
-        ("new ml opset", file(|f| f.opsets.push(("ai.onnx.ml", 99))), Check::Opset),
-        ("old format", file(|f| f.ir = 3), Check::IrVersion),
-        ("new format", file(|f| f.ir = 99), Check::IrVersion),
-        ("input name", file(|f| f.inputs[0] = value_info("x", 1, &[None, Some(10)])), Check::Input),
-        ("input width", file(|f| f.inputs[0] = value_info("features", 1, &[None, Some(9)])), Check::Input),
-        (
-            "input rank",
-            file(|f| f.inputs[0] = value_info("features", 1, &[None, Some(10), Some(1)])),
-            Check::Input,
-        ),
-        ("input type", file(|f| f.inputs[0] = value_info("features", 11, &[None, Some(10)])), Check::Input),
-        (
-            "fixed batch",
-            file(|f| f.inputs[0] = value_info("features", 1, &[Some(1), Some(10)])),
-            Check::Input,
-        ),
-        ("second input", file(|f| f.inputs.push(value_info("state", 1, &[None]))), Check::Input),
-        ("no input", file(|f| f.inputs.clear()), Check::Input),
-        ("output name", file(|f| f.outputs[0] = value_info("y", 1, &[None, Some(1)])), Check::Output),
-        ("output shape", file(|f| f.outputs[0] = value_info("p_up", 1, &[None])), Check::Output),
-        ("output type", file(|f| f.outputs[0] = value_info("p_up", 7, &[None, Some(1)])), Check::Output),
-        ("second output", file(|f| f.outputs.push(value_info("label", 7, &[None]))), Check::Output),
-    ];
-    for (name, model, want) in cases {
+fn refused(cases: Vec<(&str, Vec<u8>)>, want: Check) {
+    for (name, model) in cases {
         assert_eq!(code(bundle(MANIFEST, model, None)), want.code(), "{name}");
     }
-    assert_eq!(
-        code(Bundle::from_parts(
-            &MANIFEST.replace("SHA256", &"0".repeat(64)),
-            sound.bytes(),
-            None,
-            &BundleLimits::default()
-        )),
-        "c01_sha256"
-    );
+}
+
+#[test]
+fn files_that_are_no_models() {
+    let sound = File::linear(WEIGHTS);
+    let second = Msg::default().msg(7, &sound.graph());
+    let cases = vec![
+        ("text", b"this is not a model".to_vec()),
+        ("zeros", vec![0; 64]),
+        ("group wire type", vec![0x0b, 0x0c]),
+        ("endless number", vec![0xff; 32]),
+        ("no graph", Msg::default().int(1, 8).0),
+        ("two graphs", file(|f| f.model_extra = second)),
+        ("graph is a number", Msg::default().int(1, 8).int(7, 1).0),
+        ("ORT format", [&[0, 0, 0, 0][..], b"ORTM", &[0; 32]].concat()),
+    ];
+    refused(cases, Check::Protobuf);
+    refused(vec![("empty", vec![])], Check::Size);
+    refused(vec![("deep", file(|f| f.graph_extra = nested(40, Msg::default())))], Check::Depth);
+    let other_hash = MANIFEST.replace("SHA256", &"0".repeat(64));
+    let other = Bundle::from_parts(&other_hash, sound.bytes(), None, &BundleLimits::default());
+    assert_eq!(code(other), "c01_sha256");
+}
+
+#[test]
+fn data_outside_the_file() {
+    let outside = || external(tensor("w", &[10, 1], &[]));
+    let inside = || tensor("w", &[10, 1], &WEIGHTS);
+    let entry = Msg::default().text(1, "location").text(2, "x");
+    let sparse = |field: u64| Msg::default().msg(field, &outside());
+    let graph = || Msg::default().msg(5, &outside());
+    let initializer = |t: Msg| file(|f| f.initializers[0] = t);
+    let extra = |m: Msg| file(|f| f.graph_extra = m);
+    let attribute = |field: u64, m: &Msg| {
+        let a = Msg::default().text(1, "value").msg(field, m);
+        file(|f| f.nodes[0] = f.nodes[0].clone().msg(5, &a))
+    };
+    let cases = vec![
+        ("initializer", initializer(outside())),
+        ("only the location flag", initializer(inside().int(14, 1))),
+        ("only the entries", initializer(inside().msg(13, &entry))),
+        ("attribute", attribute(5, &outside())),
+        ("list of tensors", attribute(10, &outside())),
+        ("sparse attribute", attribute(22, &sparse(1))),
+        ("list of sparse tensors", attribute(23, &sparse(2))),
+        ("sparse initializer", extra(Msg::default().msg(15, &sparse(1)))),
+        ("graph attribute", attribute(6, &graph())),
+        ("list of graphs", attribute(11, &graph())),
+        ("deep subgraph", extra(nested(3, graph()))),
+    ];
+    refused(cases, Check::ExternalData);
+}
+
+#[test]
+fn operators_and_versions_that_are_not_admitted() {
+    let with = |n: Msg| file(|f| f.nodes.push(n));
+    let op = |name: &str| with(node(name, &["s"], &["b"]));
+    let deep = nested(2, Msg::default().msg(1, &node("Bernoulli", &["s"], &["b"])));
+    let training = Msg::default().msg(20, &Msg::default());
+    let function = Msg::default().msg(25, &Msg::default().text(1, "F"));
+    let operators = vec![
+        ("loop", op("Loop")),
+        ("random", op("RandomUniformLike")),
+        ("unknown", op("Teleport")),
+        ("no name", op("")),
+        ("random in a subgraph", file(|f| f.graph_extra = deep)),
+        ("training graph", file(|f| f.model_extra = training)),
+        ("own function", file(|f| f.model_extra = function)),
+    ];
+    refused(operators, Check::Operator);
+    let domains = vec![
+        ("contrib operator", with(node("Gelu", &["s"], &["b"]).text(7, "com.microsoft"))),
+        ("contrib import", file(|f| f.opsets.push(("com.microsoft", 1)))),
+    ];
+    refused(domains, Check::Domain);
+    let opsets = vec![
+        ("another than named", file(|f| f.opsets = vec![("", 18)])),
+        ("none", file(|f| f.opsets.clear())),
+        ("two", file(|f| f.opsets.push(("ai.onnx", 17)))),
+        ("new ml", file(|f| f.opsets.push(("ai.onnx.ml", 99)))),
+    ];
+    refused(opsets, Check::Opset);
+    let old = MANIFEST.replace("opset = 17", "opset = 9");
+    assert_eq!(code(bundle(&old, file(|f| f.opsets = vec![("", 9)]), None)), "c05_opset");
+    refused(vec![("old", file(|f| f.ir = 3)), ("new", file(|f| f.ir = 99))], Check::IrVersion);
+}
+
+#[test]
+fn graphs_that_do_not_fit_the_manifest() {
+    let input = |name: &str, element: u64, dims: &[Option<u64>]| {
+        let info = value_info(name, element, dims);
+        file(|f| f.inputs[0] = info)
+    };
+    let output = |name: &str, element: u64, dims: &[Option<u64>]| {
+        let info = value_info(name, element, dims);
+        file(|f| f.outputs[0] = info)
+    };
+    let inputs = vec![
+        ("name", input("x", 1, &[None, Some(10)])),
+        ("width", input("features", 1, &[None, Some(9)])),
+        ("free width", input("features", 1, &[None, None])),
+        ("rank", input("features", 1, &[None, Some(10), Some(1)])),
+        ("type", input("features", 11, &[None, Some(10)])),
+        ("fixed batch", input("features", 1, &[Some(1), Some(10)])),
+        ("two", file(|f| f.inputs.push(value_info("state", 1, &[None])))),
+        ("none", file(|f| f.inputs.clear())),
+    ];
+    refused(inputs, Check::Input);
+    let outputs = vec![
+        ("name", output("y", 1, &[None, Some(1)])),
+        ("rank", output("p_up", 1, &[None])),
+        ("width", output("p_up", 1, &[None, Some(2)])),
+        ("type", output("p_up", 7, &[None, Some(1)])),
+        ("two", file(|f| f.outputs.push(value_info("label", 7, &[None])))),
+    ];
+    refused(outputs, Check::Output);
 }
 
 #[test]

@@ -5,7 +5,8 @@
 )]
 
 use forecaster::features::{NAMES, NoRow, Target, row};
-use forecaster::history::{History, Offered};
+use forecaster::history::History;
+use forecaster::history::Offered::{Evicted, Kept, NotPositive, OutOfOrder, Replaced};
 use proptest::prelude::*;
 use schemas::{IndexPrice, Timestamp};
 
@@ -150,7 +151,6 @@ fn the_ring_drops_by_rule_and_says_so() {
         offer(13, 1.0),
         offer(14, 1.0),
     ];
-    use Offered::{Evicted, Kept, NotPositive, OutOfOrder, Replaced};
     assert_eq!(got, [Kept, Replaced, OutOfOrder, NotPositive, Kept, Kept, Evicted]);
     assert_eq!((h.len(), h.oldest().unwrap().at), (3, secs(12)));
     // What no window reaches goes without being counted; the tick at the horizon stays.

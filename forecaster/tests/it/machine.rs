@@ -1,16 +1,26 @@
 //! The miner as a script: records in, deeds out.
 
-use forecaster::{AbstainReason, Forecaster, ForecasterInput, ForecasterOutput, MinerConfig, Strategy};
+use forecaster::{
+    AbstainReason, Forecaster, ForecasterInput, ForecasterOutput, MinerConfig, MinerKey, Strategy,
+};
 use schemas::inference::Answer;
 use schemas::{
-    BundleId, Commitment, Digest, FeedState, Forecast, IndexPrice, IndexTick, InferenceResult, Intake,
-    Machine, MarketEvent, MinerId, Ppm, Question, Record, Reveal, Snapshot, Timestamp,
+    BundleId, Digest, FeedState, Forecast, IndexPrice, IndexTick, InferenceResult, Intake, Machine,
+    MarketEvent, MinerId, Ppm, Question, Record, Reveal, Snapshot, Timestamp,
 };
 
-use crate::support::{START_S, SYMBOL, miner, price, question, secs};
+use crate::support::{START_S, SYMBOL, price, question, secs};
 
 const BUNDLE: BundleId = BundleId([9; 32]);
 const ME: u8 = 1;
+
+fn key(n: u8) -> MinerKey {
+    MinerKey::from_seed([n; 32])
+}
+
+fn miner(n: u8) -> MinerId {
+    key(n).id()
+}
 
 fn config(strategy: Strategy) -> MinerConfig {
     MinerConfig::new(miner(ME), "btc-usd.up-5m", SYMBOL, strategy)
@@ -26,6 +36,9 @@ fn copycat() -> Forecaster {
 
 /// A moment in seconds after the market's start, with what happened.
 type Step = (f64, ForecasterInput);
+
+/// A name, what came before, when the question comes, the question, what follows.
+type Case<'a> = (&'a str, Vec<Step>, f64, ForecasterInput, &'a [&'a str]);
 
 fn at(s: f64) -> Timestamp {
     secs(START_S).plus((s * 1e9) as i64)
@@ -68,13 +81,16 @@ fn reveal_of(who: MinerId, q: &Question, ppm: u32) -> ForecasterInput {
     }))
 }
 
-fn commitment_of(who: MinerId, q: &Question) -> ForecasterInput {
-    ForecasterInput::Intake(Intake::Commitment(Commitment {
-        miner: who,
-        question: q.id,
-        hash: schemas::CommitHash::default(),
-        signature: [0; 64],
-    }))
+fn commitment_of(n: u8, q: &Question) -> ForecasterInput {
+    let forecast = Forecast::Probability(Ppm(1));
+    ForecasterInput::Intake(Intake::Commitment(key(n).commit(&[0; 32], BUNDLE, q.id, &forecast)))
+}
+
+/// Somebody puts the miner's name on a commitment.
+fn forged(q: &Question) -> ForecasterInput {
+    let mut c = key(2).commit(&[0; 32], BUNDLE, q.id, &Forecast::Probability(Ppm(1)));
+    c.miner = miner(ME);
+    ForecasterInput::Intake(Intake::Commitment(c))
 }
 
 fn record(seq: usize, (s, body): &Step) -> Record<ForecasterInput> {
@@ -128,7 +144,7 @@ fn a_question_from_opening_to_forgotten() {
     assert_eq!(m.wake_at(), Some(q.commit_closes_at));
     assert_eq!(run(&mut m, &[(60.1, answer(&q, p(612_345)))]), ["60.1 commit 612345"]);
     assert_eq!(
-        run(&mut m, &[(60.2, commitment_of(miner(ME), &q)), (61.9, tick_of(SYMBOL, 60, price(1.0)))]),
+        run(&mut m, &[(60.2, commitment_of(ME, &q)), (61.9, tick_of(SYMBOL, 60, price(1.0)))]),
         [""; 0]
     );
     assert_eq!(m.wake_at(), Some(q.commit_closes_at));
@@ -166,7 +182,7 @@ fn any_later_record_opens_the_seal() {
         &[
             (60.0, ask(&q)),
             (60.5, answer(&q, p(5))),
-            (61.0, commitment_of(miner(ME), &q)),
+            (61.0, commitment_of(ME, &q)),
             (62.3, tick_of("eth/usd", 61, price(1.0))),
         ],
     ]);
@@ -218,11 +234,11 @@ fn why_a_miner_abstains() {
         ask(&other)
     };
     let long = ticks(-600, 58);
-    let cases: Vec<(&str, Vec<Step>, f64, ForecasterInput, &[&str])> = vec![
+    let cases: Vec<Case<'_>> = vec![
         ("sound", long.clone(), 60.0, ask(&q), &["60 infer"]),
         ("no ticks", vec![], 60.0, ask(&q), &["60 abstain no_tick"]),
         ("119 s", ticks(-59, 58), 60.0, ask(&q), &["60 abstain short_history"]),
-        ("old ticks", ticks(-600, 54), 60.0, ask(&q), &["60 abstain stale_input"]),
+        ("old ticks", ticks(-600, 49), 60.0, ask(&q), &["60 abstain stale_input"]),
         (
             "no strike",
             long.clone(),
@@ -303,7 +319,7 @@ fn a_copycat_repeats_what_is_public() {
     other_market.market.native = "0xdef".to_owned();
     let steps = vec![
         (60.0, ask(&a)),
-        (60.1, commitment_of(miner(ME), &a)),
+        (60.1, commitment_of(ME, &a)),
         (61.0, reveal_of(miner(2), &a, 1)), // before the reveal window: nothing the validator would take
         (62.0, time(62.0)),
         (62.1, reveal_of(miner(ME), &a, 510_000)),
@@ -352,7 +368,7 @@ fn busy() -> Vec<Step> {
     let events = vec![
         (60.0, ask(&a)),
         (60.2, answer(&a, p(300_000))),
-        (60.3, commitment_of(miner(ME), &a)),
+        (60.3, commitment_of(ME, &a)),
         (62.0, time(62.0)),
         (62.1, reveal_of(miner(2), &a, 400_000)),
         (62.2, reveal_of(miner(ME), &a, 300_000)),
@@ -398,11 +414,15 @@ fn after_a_crash_the_log_says_what_is_due() {
         let restored = Forecaster::load(&m.save()).unwrap();
         restored.due().iter().map(shown).collect::<Vec<_>>()
     };
-    let (answered, committed) = ((60.5, answer(&q, p(5))), (60.6, commitment_of(miner(ME), &q)));
+    let (answered, committed) = ((60.5, answer(&q, p(5))), (60.6, commitment_of(ME, &q)));
     let (closed, revealed) = ((62.0, time(62.0)), (62.2, reveal_of(miner(ME), &q, 5)));
     assert_eq!(due(&[]), ["infer"]);
-    assert_eq!(due(&[answered.clone()]), ["commit 5"]);
-    assert_eq!(due(&[answered.clone(), (60.6, commitment_of(miner(2), &q))]), ["commit 5"], "not one's own");
+    assert_eq!(due(std::slice::from_ref(&answered)), ["commit 5"]);
+    assert_eq!(due(&[answered.clone(), (60.6, commitment_of(2, &q))]), ["commit 5"], "not one's own");
+    assert_eq!(due(&[answered.clone(), (60.6, forged(&q))]), ["commit 5"], "not signed");
+    let other = (62.2, reveal_of(miner(ME), &q, 6));
+    let spoofed = [answered.clone(), committed.clone(), closed.clone(), other];
+    assert_eq!(due(&spoofed), ["reveal 5"], "not what was sealed");
     assert_eq!(due(&[answered.clone(), committed.clone()]), [""; 0]);
     assert_eq!(due(&[answered.clone(), committed.clone(), closed.clone()]), ["reveal 5"]);
     assert_eq!(due(&[answered.clone(), committed.clone(), closed.clone(), revealed]), [""; 0]);

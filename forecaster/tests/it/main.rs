@@ -1,5 +1,12 @@
 //! Tests of the forecaster: data in, expected out; what needs ONNX Runtime or the bundles skips loudly without them.
-#![allow(clippy::unwrap_used, missing_docs, unreachable_pub, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    missing_docs,
+    unreachable_pub,
+    reason = "tests"
+)]
 
 mod bundles;
 mod engine;

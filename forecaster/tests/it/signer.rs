@@ -17,6 +17,9 @@ fn verifies(miner: &MinerId, message: &[u8], signature: &[u8; 64]) -> bool {
         .is_ok_and(|k| k.verify_strict(message, &Signature::from_bytes(signature)).is_ok())
 }
 
+/// A field's name and how to spoil it.
+type Spoil<T> = (&'static str, fn(&mut T));
+
 fn pair(n: u8) -> (Commitment, Reveal) {
     let (q, bundle, forecast) = (question_id(9), BundleId([5; 32]), Forecast::Probability(Ppm(612_345)));
     (key(n).commit(&NETWORK, bundle, q, &forecast), key(n).reveal(&NETWORK, bundle, q, &forecast))
@@ -40,7 +43,7 @@ fn a_commitment_opens() {
 #[test]
 fn every_field_is_bound() {
     let (c, r) = pair(1);
-    let spoil: [(&str, fn(&mut Reveal)); 6] = [
+    let spoil: [Spoil<Reveal>; 6] = [
         ("miner", |r| r.miner = key(2).id()),
         ("question", |r| r.question = question_id(8)),
         ("bundle", |r| r.bundle = BundleId([6; 32])),
@@ -53,7 +56,7 @@ fn every_field_is_bound() {
         spoil(&mut bad);
         assert!(!opens(&NETWORK, &c, &bad), "{field} of the reveal is not bound");
     }
-    let spoil: [(&str, fn(&mut Commitment)); 4] = [
+    let spoil: [Spoil<Commitment>; 4] = [
         ("miner", |c| c.miner = key(2).id()),
         ("question", |c| c.question = question_id(8)),
         ("hash", |c| c.hash.0[0] ^= 1),
@@ -95,7 +98,7 @@ fn nonces_differ_and_never_change() {
 }
 
 const PINNED_ID: &str = "8a88e3dd7409f195fd52db2d3cba5d72ca6709bf1d94121bf3748801b40f6f5c";
-const PINNED_NONCE: &str = "?";
+const PINNED_NONCE: &str = "ece263a2d3ff9f6c9d960d3a75f258de5969cd33ad3c573cea9726c8f6a64e7f";
 
 #[test]
 fn a_key_does_not_show_its_secret() {

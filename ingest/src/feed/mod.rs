@@ -239,8 +239,7 @@ impl Machine for Feed {
     }
 
     fn wake_at(&self) -> Option<Timestamp> {
-        let slots = self.slots_wake_at();
-        Some(slots.map_or(self.link_wake_at(), |at| at.min(self.link_wake_at())))
+        self.slots_wake_at().into_iter().chain([self.link_wake_at()]).min()
     }
 
     fn digest(&self) -> Digest {

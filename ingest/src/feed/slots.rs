@@ -7,6 +7,9 @@ use super::{Feed, FeedDeed, FeedOutput};
 use crate::error::IngestError;
 use crate::venue::polymarket::gamma::{self, Expected, GammaEvent, Top};
 
+/// A market under another condition id is another market; nothing else of such an answer is used.
+const CONDITION_ID: &str = "condition id";
+
 /// One interval's market as far as it is known.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct Slot {
@@ -196,7 +199,10 @@ impl Feed {
 
     fn on_event(&mut self, start: Timestamp, event: GammaEvent, out: &mut Vec<FeedOutput>) {
         if let Err(error) = self.list(start, &event.market, out) {
-            return self.quarantine(&error, out);
+            self.quarantine(&error, out);
+            if matches!(error, IngestError::Restated { field: CONDITION_ID, .. }) {
+                return;
+            }
         }
         let open = self.now < self.closes_at(start);
         match event.top {
@@ -220,7 +226,7 @@ impl Feed {
         };
         if let Some(old) = &slot.market {
             if old.id != new.id {
-                return changed("condition id", old.id.native.clone(), new.id.native.clone());
+                return changed(CONDITION_ID, old.id.native.clone(), new.id.native.clone());
             }
             match (old.strike, new.strike) {
                 (Some(a), Some(b)) if a != b => return changed("strike", a.to_string(), b.to_string()),

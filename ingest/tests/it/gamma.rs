@@ -258,10 +258,10 @@ fn no_field_has_a_silent_default() {
                         continue;
                     }
                     "bestBid" => {
-                        expected.top = expected.top.map(|t| t.map(|t| gamma::Top { bid: None, ..t }))
+                        expected.top = expected.top.map(|t| t.map(|t| gamma::Top { bid: None, ..t }));
                     }
                     "bestAsk" => {
-                        expected.top = expected.top.map(|t| t.map(|t| gamma::Top { ask: None, ..t }))
+                        expected.top = expected.top.map(|t| t.map(|t| gamma::Top { ask: None, ..t }));
                     }
                     _ => {}
                 }

@@ -1,6 +1,6 @@
 //! Integration tests of ingest: recorded data, scripts of inputs and outputs, properties and real loopback sockets;
 //! they never reach another machine.
-#![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::print_stderr, missing_docs, reason = "tests; a skip is said loudly")]
 
 #[cfg(feature = "edge")]
 mod edge;
@@ -70,7 +70,7 @@ pub(crate) fn show(output: &FeedOutput) -> String {
         FeedOutput::Deed(FeedDeed::Fetch { request, path }) => format!("fetch {request} {path}"),
         FeedOutput::Market(MarketEvent::Tick(t)) => format!("tick {} {}", secs(t.feed_at), t.value),
         FeedOutput::Market(MarketEvent::Listed(m)) => {
-            let strike = m.strike.map_or("-".to_owned(), |s| s.to_string());
+            let strike = m.strike.map_or_else(|| "-".to_owned(), |s| s.to_string());
             format!("listed {} strike {strike} fee {:?}", m.slug, m.fee_rate.map(|p| p.0))
         }
         FeedOutput::Market(MarketEvent::Quote(q)) => {

@@ -66,7 +66,6 @@ pub(crate) fn markets() -> Option<Vec<RecordedMarket>> {
 
 /// One index value of the recorded day.
 pub(crate) struct RecordedTick {
-    pub(crate) feed_ms: i64,
     pub(crate) recv_ms: i64,
     /// The row as an RTDS update, digits verbatim.
     pub(crate) frame: String,
@@ -80,7 +79,6 @@ pub(crate) fn ticks() -> Option<Vec<RecordedTick>> {
     let parse = |line: &str| {
         let [feed, value, full, server, recv] = line.split(',').collect::<Vec<_>>().try_into().unwrap();
         RecordedTick {
-            feed_ms: feed.parse().unwrap(),
             recv_ms: recv.parse().unwrap(),
             frame: format!(
                 r#"{{"topic":"crypto_prices_chainlink","type":"update","timestamp":{server},"payload":{{"symbol":"btc/usd","timestamp":{feed},"value":{value},"full_accuracy_value":"{full}"}}}}"#
@@ -93,7 +91,7 @@ pub(crate) fn ticks() -> Option<Vec<RecordedTick>> {
 
 /// A Gamma event around a market object; the strike's digits stay as they are.
 pub(crate) fn event(slug: &str, strike: Option<&str>, market: &Value) -> String {
-    let metadata = strike.map_or("{}".to_owned(), |s| format!(r#"{{"priceToBeat":{s}}}"#));
+    let metadata = strike.map_or_else(|| "{}".to_owned(), |s| format!(r#"{{"priceToBeat":{s}}}"#));
     format!(r#"[{{"id":"1","slug":"{slug}","title":"t","eventMetadata":{metadata},"markets":[{market}]}}]"#)
 }
 

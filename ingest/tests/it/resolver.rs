@@ -52,8 +52,12 @@ fn run(config: ResolverConfig, script: &[Record<FactInput>]) -> (Resolver, Vec<R
     (resolver, drafts, lines)
 }
 
+fn grace_20s() -> ResolverConfig {
+    ResolverConfig { grace_ns: 20_000_000_000, ..ResolverConfig::default() }
+}
+
 fn check(script: &[Record<FactInput>], expected: &[&str]) {
-    assert_eq!(run(ResolverConfig::default(), script).2, expected);
+    assert_eq!(run(grace_20s(), script).2, expected);
 }
 
 #[test]
@@ -96,7 +100,7 @@ fn evidence_binds_strike_and_closing_value() {
 
 #[test]
 fn bounds_hold_and_drops_are_counted() {
-    let config = || ResolverConfig { max_markets: 2, max_ticks: 3, ..ResolverConfig::default() };
+    let config = || ResolverConfig { max_markets: 2, max_ticks: 3, ..grace_20s() };
     let many: Vec<_> = ["a", "b", "c", "d"].iter().map(|name| listed(0.0, name, None)).collect();
     let (resolver, ..) = run(config(), &many);
     assert_eq!(resolver.dropped(), 2);

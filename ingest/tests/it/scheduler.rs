@@ -111,11 +111,12 @@ fn a_question_carries_what_was_known_when_it_opened() {
     assert_eq!(q.id, Question::derive_id(&q.topic, 1, &id(), q.opens_at));
 }
 
-/// Every 60-second return of the zig-zag is one jump of ln(1.0002); the rest follows by hand.
+/// 21 returns fit into the 259 seconds of history. Each is one jump of ln(1.0002), but for the newest: its end is
+/// the value of second 59, before the jump. The rest follows by hand.
 #[test]
 fn the_reference_is_the_closed_form() {
     let jump = libm::log(100.02 / 100.0);
-    let sigma = jump / libm::sqrt(60.0);
+    let sigma = jump * libm::sqrt(20.0 / 21.0 / 60.0);
     let z = libm::log(100.0 / 100.01) / (sigma * libm::sqrt(240.0));
     let expected = (0.5 * libm::erfc(-z / libm::sqrt(2.0)) * 1e6).round() as u32;
     check(usual(vec![clock(60.0)]), Ok(expected));

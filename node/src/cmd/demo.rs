@@ -27,6 +27,8 @@ use crate::summary::{Received, Summary};
 const DRAIN: Duration = Duration::from_secs(20);
 /// Where the simulated world begins: a round hour, so that runs of one seed are equal.
 const WORLD_START_S: i64 = 1_790_000_000 / 3_600 * 3_600;
+/// Price history before the first market: enough for a volatility, and the first signal comes soon.
+const HISTORY_S: u64 = 240;
 /// How long a demo runs where nobody sits at a terminal, seconds.
 const UNATTENDED_S: u64 = 120;
 
@@ -63,9 +65,12 @@ pub struct DemoArgs {
     #[arg(long, value_name = "PATH")]
     ort_lib: Option<PathBuf>,
     /// Where models run: cpu, auto, cuda or cuda-or-fail.
-    #[arg(long, default_value = "auto", value_parser = parse_device)]
+    #[arg(long, default_value = DEFAULT_DEVICE, value_parser = parse_device)]
     device: Device,
 }
+
+/// Without the feature `cuda` there is nothing to choose from.
+pub(crate) const DEFAULT_DEVICE: &str = if cfg!(feature = "cuda") { "auto" } else { "cpu" };
 
 pub(crate) fn parse_device(text: &str) -> Result<Device, String> {
     text.parse().map_err(|e: forecaster::ForecasterError| e.to_string())
@@ -181,6 +186,7 @@ fn day(args: &DemoArgs) -> Result<Day> {
             seed: args.seed,
             start: Timestamp::from_secs(WORLD_START_S),
             length_s: 86_400,
+            history_s: HISTORY_S,
             ..WorldConfig::default()
         })),
     }

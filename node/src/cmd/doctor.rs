@@ -11,7 +11,7 @@ use forecaster::edge::{Device, Engine, check};
 use serde_json::{Value, json};
 
 use crate::assets;
-use crate::cmd::demo::parse_device;
+use crate::cmd::demo::{DEFAULT_DEVICE, parse_device};
 
 /// Arguments of `oraculo doctor`.
 #[derive(Debug, Args)]
@@ -24,7 +24,7 @@ pub struct DoctorArgs {
     #[arg(long, value_name = "PATH")]
     ort_lib: Option<PathBuf>,
     /// Device every model must run on: cpu, auto, cuda or cuda-or-fail.
-    #[arg(long, default_value = "auto", value_parser = parse_device)]
+    #[arg(long, default_value = DEFAULT_DEVICE, value_parser = parse_device)]
     device: Device,
     /// One JSON object on stdout.
     #[arg(long)]

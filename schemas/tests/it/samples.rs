@@ -122,20 +122,11 @@ pub fn market_events() -> Vec<(&'static str, MarketEvent)> {
                 server_at: Some(Timestamp::from_millis(1_780_876_800_939)),
             }),
         ),
-        (
-            "quote",
-            MarketEvent::Quote(Quote { market: market_id(), bid: Some(Price(500_000)), ask: None }),
-        ),
-        (
-            "resolved",
-            MarketEvent::Resolved(VenueResolution { market: market_id(), up_paid: Ppm(1_000_000) }),
-        ),
+        ("quote", MarketEvent::Quote(Quote { market: market_id(), bid: Some(Price(500_000)), ask: None })),
+        ("resolved", MarketEvent::Resolved(VenueResolution { market: market_id(), up_paid: Ppm(1_000_000) })),
         (
             "feed",
-            MarketEvent::Feed(FeedState::Gap {
-                from: Timestamp::from_secs(1),
-                to: Timestamp::from_secs(9),
-            }),
+            MarketEvent::Feed(FeedState::Gap { from: Timestamp::from_secs(1), to: Timestamp::from_secs(9) }),
         ),
     ]
 }

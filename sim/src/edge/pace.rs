@@ -1,4 +1,3 @@
-#![allow(clippy::disallowed_methods, reason = "edge: this is where virtual time meets the wall clock")]
 //! Virtual time and who may move it; never moves it back, and never past anything that is still in flight.
 //!
 //! In lockstep, every message on the wire is one unit of *busy*:
@@ -8,6 +7,7 @@
 //!   (its answers have entered by then). The node leaves for a frame or a close once it is applied.
 //!
 //! So a unit never vanishes between two hands, and time stands still until all have settled.
+#![allow(clippy::disallowed_methods, reason = "edge: this is where virtual time meets the wall clock")]
 
 use std::fmt;
 use std::future::Future;

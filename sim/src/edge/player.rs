@@ -1,6 +1,7 @@
 //! Plays the day: one tick after the other at its receive time. Never sends a tick before virtual time is there.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::ws::Utf8Bytes;
 use schemas::Timestamp;
@@ -8,6 +9,9 @@ use schemas::Timestamp;
 use super::twin::Shared;
 use crate::day::Tick;
 use crate::rtds;
+
+/// Wall time between two looks for the first subscriber.
+const AGAIN: Duration = Duration::from_millis(25);
 
 /// Plays until the day ends or the twin is told to stop.
 pub(super) async fn play(shared: Arc<Shared>) {
@@ -24,9 +28,7 @@ async fn run(shared: &Shared) {
     let start = pace.now();
     let first = shared.day.ticks().partition_point(|t| Timestamp::from_millis(t.recv_ms) < start);
     shared.hub().cursor = first;
-    // Whoever connects because of a wake at the very start gets the chance to do so.
-    pace.advance_to(start).await;
-    wait_for_subscriber(shared).await;
+    wait_for_subscriber(shared, start).await;
     pace.anchor();
     for (index, tick) in shared.day.ticks().iter().enumerate().skip(first) {
         pace.run_to(Timestamp::from_millis(tick.recv_ms)).await;
@@ -36,22 +38,23 @@ async fn run(shared: &Shared) {
     pace.settle().await;
 }
 
-async fn wait_for_subscriber(shared: &Shared) {
+/// Time stands at the start meanwhile, but the hook runs again and again, also one that is set late: whoever
+/// connects because of a wake at the very start gets the chance to do so.
+async fn wait_for_subscriber(shared: &Shared, start: Timestamp) {
     let wait = shared.config.wait_for_subscriber;
-    if wait.is_zero() {
-        return;
-    }
     let subscribed = async {
         loop {
+            shared.pace.advance_to(start).await;
             let mut next = std::pin::pin!(shared.subscribed.notified());
             next.as_mut().enable();
             if shared.hub().conns.values().any(|c| c.subscribed) {
                 return;
             }
-            next.await;
+            // Heard or not, the loop looks again.
+            let _ = tokio::time::timeout(AGAIN, next).await;
         }
     };
-    if tokio::time::timeout(wait, subscribed).await.is_err() {
+    if tokio::time::timeout(wait, subscribed).await.is_err() && !wait.is_zero() {
         tracing::warn!(?wait, "nobody subscribed; the twin plays to an empty house");
     }
 }

@@ -15,7 +15,7 @@ use crate::gamma;
 /// Condition ids in one request, the venue's limit.
 const MAX_IDS: usize = 100;
 /// Longest that a hanging answer hangs, wall time.
-const HANG: Duration = Duration::from_secs(60);
+const HANG: Duration = Duration::from_mins(1);
 
 type Params = Query<Vec<(String, String)>>;
 

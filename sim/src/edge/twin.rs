@@ -1,6 +1,6 @@
-#![allow(clippy::disallowed_methods, reason = "edge: starts the twin's tasks")]
 //! The venue's twin: one server on loopback for WebSocket and REST, one player that moves time. Never serves what
 //! was not known at virtual now.
+#![allow(clippy::disallowed_methods, reason = "edge: starts the twin's tasks")]
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -47,7 +47,7 @@ impl Default for TwinConfig {
             faults: Faults::default(),
             queue: 1_024,
             max_connections: 64,
-            wait_for_subscriber: Duration::from_secs(10),
+            wait_for_subscriber: Duration::from_secs(30),
         }
     }
 }

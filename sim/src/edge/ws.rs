@@ -105,10 +105,10 @@ fn handle(shared: &Shared, id: u64, text: &str) {
             }
         }
         Ok(Command::Unsubscribe(wanted)) => {
-            if wanted.iter().any(|w| w.is_for(&shared.day.symbol)) {
-                if let Some(conn) = shared.hub().conns.get_mut(&id) {
-                    conn.subscribed = false;
-                }
+            if wanted.iter().any(|w| w.is_for(&shared.day.symbol))
+                && let Some(conn) = shared.hub().conns.get_mut(&id)
+            {
+                conn.subscribed = false;
             }
         }
         Err(_) => refuse(shared, id),

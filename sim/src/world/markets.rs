@@ -8,9 +8,14 @@ use super::feed::exact;
 use super::path::Path;
 use crate::civil;
 use crate::day::{DayMarket, LISTED_BEFORE_S, Tick};
+use crate::gamma::{object, text};
 
 /// When the venue's resolution shows, seconds after the end.
 const RESOLVES_S: (i64, i64) = (15, 22);
+
+/// The rules in words.
+const DESCRIPTION: &str = "Resolves to \"Up\" if the index at the end of the range is greater than or equal to the \
+    index at its beginning, otherwise to \"Down\". Simulated.";
 
 /// `btc-updown-5m` for btc and 300.
 pub(super) fn slug_prefix(config: &WorldConfig, interval: i64) -> String {
@@ -92,47 +97,49 @@ impl Final<'_> {
         let listed = self.start - LISTED_BEFORE_S;
         let (day, from) = civil::title_time(self.start);
         let to = civil::title_time(self.end).1;
-        let (prices, bid, ask) = if self.up { (["1", "0"], 0.99, 1.0) } else { (["0", "1"], 0.0, 0.01) };
-        let list = |items: &[&str]| format!("[\"{}\", \"{}\"]", items[0], items[1]);
-        serde_json::json!({
-            "id": format!("{}", 9_000_000 + self.start / 60 % 1_000_000),
-            "question": format!("{} Up or Down - {day}, {from}-{to} UTC", config.asset.to_uppercase()),
-            "conditionId": self.condition_id,
-            "questionID": hex(question_id),
-            "slug": self.slug,
-            "resolutionSource": format!("simulated index {}/usd, seed {}", config.asset, config.seed),
-            "description": "Resolves to \"Up\" if the index at the end of the range is greater than or equal to the index at its beginning, otherwise to \"Down\". Simulated.",
-            "createdAt": civil::rfc3339(listed),
-            "startDate": civil::rfc3339(listed),
-            "acceptingOrdersTimestamp": civil::rfc3339(listed),
-            "eventStartTime": civil::rfc3339(self.start),
-            "endDate": civil::rfc3339(self.end),
-            "endDateIso": civil::date(self.end),
-            "updatedAt": civil::rfc3339(self.resolved + 60),
-            "closedTime": civil::gamma_closed_time(self.resolved),
-            "umaEndDate": civil::rfc3339(self.resolved),
-            "umaResolutionStatus": "resolved",
-            "automaticallyResolved": true,
-            "active": true,
-            "closed": true,
-            "acceptingOrders": false,
-            "enableOrderBook": true,
-            "negRisk": false,
-            "outcomes": list(&["Up", "Down"]),
-            "outcomePrices": list(&prices),
-            "clobTokenIds": list(&[&self.token_ids[0], &self.token_ids[1]]),
-            "bestBid": bid,
-            "bestAsk": ask,
-            "lastTradePrice": if self.up { 0.99 } else { 0.01 },
-            "spread": 0.01,
-            "orderPriceMinTickSize": 0.01,
-            "orderMinSize": 5,
-            "feesEnabled": true,
-            "feeType": "crypto_fees_v2",
-            "feeSchedule": {"rate": 0.07, "exponent": 1, "takerOnly": true, "rebateRate": 0.2},
-            "makerBaseFee": 1000,
-            "takerBaseFee": 1000,
-        })
-        .to_string()
+        let (prices, bid, ask, last) =
+            if self.up { (["1", "0"], "0.99", "1", "0.99") } else { (["0", "1"], "0", "0.01", "0.01") };
+        let list = |items: [&str; 2]| text(&format!("[\"{}\", \"{}\"]", items[0], items[1]));
+        let asset = &config.asset;
+        // Written by hand in this order: a JSON map's order may depend on what else is built along.
+        let fields: [(&str, String); 36] = [
+            ("id", text(&(9_000_000 + self.start / 60 % 1_000_000).to_string())),
+            ("question", text(&format!("{} Up or Down - {day}, {from}-{to} UTC", asset.to_uppercase()))),
+            ("conditionId", text(self.condition_id)),
+            ("questionID", text(&hex(question_id))),
+            ("slug", text(self.slug)),
+            ("resolutionSource", text(&format!("simulated://seed-{}/streams/{asset}-usd", config.seed))),
+            ("description", text(DESCRIPTION)),
+            ("createdAt", text(&civil::rfc3339(listed))),
+            ("startDate", text(&civil::rfc3339(listed))),
+            ("acceptingOrdersTimestamp", text(&civil::rfc3339(listed))),
+            ("eventStartTime", text(&civil::rfc3339(self.start))),
+            ("endDate", text(&civil::rfc3339(self.end))),
+            ("endDateIso", text(&civil::date(self.end))),
+            ("updatedAt", text(&civil::rfc3339(self.resolved + 60))),
+            ("closedTime", text(&civil::gamma_closed_time(self.resolved))),
+            ("umaEndDate", text(&civil::rfc3339(self.resolved))),
+            ("umaResolutionStatus", text("resolved")),
+            ("automaticallyResolved", "true".to_owned()),
+            ("active", "true".to_owned()),
+            ("closed", "true".to_owned()),
+            ("acceptingOrders", "false".to_owned()),
+            ("enableOrderBook", "true".to_owned()),
+            ("negRisk", "false".to_owned()),
+            ("outcomes", list(["Up", "Down"])),
+            ("outcomePrices", list(prices)),
+            ("clobTokenIds", list([&self.token_ids[0], &self.token_ids[1]])),
+            ("bestBid", bid.to_owned()),
+            ("bestAsk", ask.to_owned()),
+            ("lastTradePrice", last.to_owned()),
+            ("spread", "0.01".to_owned()),
+            ("orderPriceMinTickSize", "0.01".to_owned()),
+            ("orderMinSize", "5".to_owned()),
+            ("feesEnabled", "true".to_owned()),
+            ("feeType", text("crypto_fees_v2")),
+            ("feeSchedule", r#"{"rate":0.07,"exponent":1,"takerOnly":true,"rebateRate":0.2}"#.to_owned()),
+            ("takerBaseFee", "1000".to_owned()),
+        ];
+        object(fields)
     }
 }

@@ -34,7 +34,7 @@ pub struct WorldConfig {
     pub missing_ppm: u32,
     /// Gaps of 10 to 60 seconds a day.
     pub gaps_per_day: u32,
-    /// Asset, lower case: symbol `<asset>/usd`, slugs `<asset>-updown-<minutes>m-<start>`.
+    /// Asset, lower-case letters and digits (others are left out; none at all is `btc`): symbol `<asset>/usd`, slugs `<asset>-updown-<minutes>m-<start>`.
     pub asset: String,
 }
 
@@ -59,7 +59,8 @@ impl Default for WorldConfig {
 impl Day {
     /// Makes up a day. Pure: the same configuration gives the same day on every machine. About 100 bytes of memory
     /// per second of the day.
-    pub fn simulated(config: WorldConfig) -> Self {
+    pub fn simulated(mut config: WorldConfig) -> Self {
+        config.asset = plain(&config.asset);
         let interval = i64::from(config.interval_s.max(60));
         let start = config.start.secs().div_euclid(interval) * interval;
         let start = if Timestamp::from_secs(start) < config.start { start + interval } else { start };
@@ -80,4 +81,11 @@ impl Day {
             quotes: Some(QuoteModel { seed: config.seed }),
         })
     }
+}
+
+/// What may stand in symbols, slugs and frames without escaping.
+fn plain(asset: &str) -> String {
+    let ok = |c: &char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let asset: String = asset.chars().filter(ok).take(16).collect();
+    if asset.is_empty() { "btc".to_owned() } else { asset }
 }

@@ -44,7 +44,7 @@ async fn the_hook_serves_wakes_before_the_clock_shows_the_instant() {
         move |t| {
             let (pace, seen) = (pace.clone(), Arc::clone(&seen));
             Box::pin(async move {
-                let mut note = |what: i64| seen.lock().unwrap().push((what, pace.now().millis()));
+                let note = |what: i64| seen.lock().unwrap().push((what, pace.now().millis()));
                 note(t.millis());
                 for wake in [300, 700, 200, 5_000] {
                     pace.reach(at(wake));

@@ -231,6 +231,38 @@ async fn who_unsubscribes_hears_no_more() {
     assert_eq!(client.hear_only().await, None);
 }
 
+/// A node starts after its twin: a hook that is set late still gets to serve the wakes of the very start.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hook_set_late_runs_before_anybody_subscribes() {
+    let day = small_day(1);
+    let pace = lockstep(&day);
+    let twin = spawn(&day, &pace, TwinConfig::default());
+    let (called, mut calls) = tokio::sync::mpsc::channel(1);
+    pace.set_hook(Box::new(move |t| {
+        // Only the first call is of interest.
+        let _ = called.try_send(t);
+        Box::pin(async {})
+    }));
+    assert_eq!(calls.recv().await, Some(day.begins_at()));
+    assert_eq!((pace.now(), twin.stats().ticks), (day.begins_at(), 0));
+    let mut client = Client::subscribed(&twin).await;
+    client.hear().await.unwrap();
+    assert_eq!(feed_time(&client.hear().await.unwrap()), Some(day.ticks()[0].feed_ms));
+    twin.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_empty_house_is_played_to_as_well() {
+    let day = small_day(1);
+    let pace = lockstep(&day);
+    let config = TwinConfig { wait_for_subscriber: std::time::Duration::ZERO, ..TwinConfig::default() };
+    let twin = Twin::spawn_with(Arc::clone(&day), pace.clone(), config).unwrap();
+    twin.done().await;
+    let stats = twin.stats();
+    assert_eq!((stats.ticks, stats.updates, pace.now()), (day.ticks().len() as u64, 0, day.ends_at()));
+    assert!(twin.is_done());
+}
+
 /// A client that reads nothing is closed once its queue is full, and the others do not notice.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_deaf_client_is_closed() {

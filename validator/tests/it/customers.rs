@@ -1,6 +1,8 @@
 //! Accounts, subscriptions and charges: each unit once, never without money or entitlement.
 
-use schemas::{AccountCommand, Asset, Intake, LedgerAccount, Micros, RejectCode, Signal, Timestamp, Usage, Verdict};
+use schemas::{
+    AccountCommand, Asset, Intake, LedgerAccount, Micros, RejectCode, Signal, Timestamp, Usage, Verdict,
+};
 
 use crate::world::*;
 
@@ -16,7 +18,8 @@ fn shop(money: i64) -> (World, Signal) {
 }
 
 fn charged(said: &[Verdict]) -> Option<(i64, i64)> {
-    said.iter().find_map(|v| if let Verdict::Charged(c) = v { Some((c.charged.0, c.balance.0)) } else { None })
+    said.iter()
+        .find_map(|v| if let Verdict::Charged(c) = v { Some((c.charged.0, c.balance.0)) } else { None })
 }
 
 #[test]
@@ -62,7 +65,10 @@ fn every_wrong_use_has_its_code() {
     let later = |ns| signal.slot.plus(ns);
     let table = [
         (at(usage("nobody", &signal)), RejectCode::UnknownSubscription),
-        (at(Usage { topic: schemas::TopicId::new("other").unwrap(), ..good.clone() }), RejectCode::NotEntitled),
+        (
+            at(Usage { topic: schemas::TopicId::new("other").unwrap(), ..good.clone() }),
+            RejectCode::NotEntitled,
+        ),
         (at(Usage { slot: later(1), ..good.clone() }), RejectCode::UnknownSignal),
         (at(Usage { slot: Timestamp(i64::MIN), ..good.clone() }), RejectCode::UnknownSignal),
         (at(Usage { signal: schemas::SignalId([9; 32]), ..good.clone() }), RejectCode::UnknownSignal),

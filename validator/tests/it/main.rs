@@ -1,5 +1,5 @@
 //! Tests of the validator as a whole: records in, verdicts out; never a mock, a sleep or a clock.
-#![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::wildcard_imports, clippy::print_stderr, missing_docs, reason = "tests")]
 
 mod customers;
 mod epochs;

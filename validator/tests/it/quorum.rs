@@ -52,7 +52,8 @@ fn evidence_of_who_differed_is_kept() {
     for (i, said) in [(0, UP), (1, DOWN), (2, UP)] {
         w.put(Intake::Report(report(i, &q.market, q.resolves_at, said)));
     }
-    let of = |i| w.v.seats().find(|(id, _)| **id == validator_id(i)).map(|(_, s)| (s.agreed, s.differed)).unwrap();
+    let of =
+        |i| w.v.seats().find(|(id, _)| **id == validator_id(i)).map(|(_, s)| (s.agreed, s.differed)).unwrap();
     assert_eq!([of(0), of(1), of(2)], [(1, 0), (0, 1), (1, 0)]);
 }
 
@@ -62,7 +63,10 @@ fn reports_are_forgotten_after_a_day_and_not_before() {
     let q = question(0);
     let own = report(0, &q.market, q.resolves_at, UP);
     w.go(300).put(Intake::Report(own.clone()));
-    assert_eq!(refusal(&w.go(300 + 86_399).put(Intake::Report(own.clone()))), Some(RejectCode::DuplicateReport));
+    assert_eq!(
+        refusal(&w.go(300 + 86_399).put(Intake::Report(own.clone()))),
+        Some(RejectCode::DuplicateReport)
+    );
     assert_eq!(refusal(&w.go(300 + 86_400).put(Intake::Report(own))), Some(RejectCode::UnknownMarket));
     assert!(w.v.seats().all(|(_, seat)| seat.held == 0));
 }
@@ -78,8 +82,10 @@ fn a_market_with_two_topics_settles_all_its_questions_at_once() {
     w.ask(&early, &[(1, 700_000), (2, 400_000)]);
     w.ask(&late, &[(1, 900_000), (2, 100_000)]);
     let said = w.resolve(&early, UP);
-    let order: Vec<_> =
-        said.iter().filter_map(|v| if let Verdict::Scored(s) = v { Some((s.question, s.miner)) } else { None }).collect();
+    let order: Vec<_> = said
+        .iter()
+        .filter_map(|v| if let Verdict::Scored(s) = v { Some((s.question, s.miner)) } else { None })
+        .collect();
     assert_eq!(order.len(), 4);
     assert!(order.is_sorted());
     assert_eq!(said.iter().filter(|v| matches!(v, Verdict::Posted(_))).count(), 2);

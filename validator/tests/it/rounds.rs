@@ -10,11 +10,15 @@ fn open_commit_reveal_signal_resolve_settle() {
     let mut w = World::new(3);
     let q = question(0);
     let said = w.ask(&q, &[(1, 800_000), (2, 300_000)]);
-    let [Verdict::Accepted { what: What::Reveal, .. }, Verdict::Accepted { .. }, Verdict::Signal(signal)] = &said[..]
+    let [Verdict::Accepted { what: What::Reveal, .. }, Verdict::Accepted { .. }, Verdict::Signal(signal)] =
+        &said[..]
     else {
         panic!("{said:?}")
     };
-    assert_eq!((signal.topic_seq, signal.slot, signal.issued_at), (1, q.market_starts_at, q.commit_closes_at));
+    assert_eq!(
+        (signal.topic_seq, signal.slot, signal.issued_at),
+        (1, q.market_starts_at, q.commit_closes_at)
+    );
     assert_eq!(signal.market_view.as_ref().map(|m| m.mid), q.market_mid);
     let weights: i64 = signal.contributors.iter().map(|c| c.weight.0).sum();
     assert_eq!(weights + signal.reference_weight.0, Q32::ONE.0);
@@ -25,21 +29,23 @@ fn open_commit_reveal_signal_resolve_settle() {
     let settled = ["scored", "settled"].repeat(3);
     assert_eq!(kinds, [vec!["accepted", "accepted", "resolved"], settled, vec!["posted"]].concat());
     // kappa * w = rho / 12; scores 0.96, 0.51, reference 0.75; the third is missing and pays phi = 0.002.
-    let rate = (50_000_i128 << 32) / 1_000_000 * ((1_i128 << 32) / 12) >> 32;
+    let rate = ((50_000_i128 << 32) / 1_000_000 * ((1_i128 << 32) / 12)) >> 32;
     let expect = |points: f64| (STAKE as f64 * rate as f64 / 4_294_967_296.0 * points).floor() as i64;
     let mut want = vec![
         (miner_id(1), expect(0.96 - 0.75), ScoreStatus::Scored),
         (miner_id(2), expect(0.51 - 0.75), ScoreStatus::Scored),
         (miner_id(3), expect(-0.002), ScoreStatus::Missing),
     ];
-    want.sort();
+    want.sort_by_key(|(miner, ..)| *miner);
     let scored = said.iter().filter_map(|v| if let Verdict::Scored(s) = v { Some(s) } else { None });
     let got: Vec<_> = scored.zip(w.settlements()).map(|(s, t)| (t.miner, t.delta.0, s.status)).collect();
     for ((miner, delta, status), (m, d, s)) in want.into_iter().zip(got) {
         assert_eq!((miner, status), (m, s));
         assert!((delta - d).abs() <= 1, "{delta} {d}");
     }
-    assert!(w.settlements().iter().all(|s| s.stake_after.0 == STAKE + s.delta.0 && s.at_risk == Micros(STAKE)));
+    assert!(
+        w.settlements().iter().all(|s| s.stake_after.0 == STAKE + s.delta.0 && s.at_risk == Micros(STAKE))
+    );
     assert_eq!(w.v.open_questions().count(), 0);
 }
 
@@ -135,8 +141,10 @@ fn void_moves_nothing_not_even_the_fee() {
     let q = question(0);
     w.ask(&q, &[(1, 990_000)]);
     let said = w.resolve(&q, schemas::Determination::Void(schemas::VoidReason::NoStrike));
-    let statuses: Vec<_> =
-        said.iter().filter_map(|v| if let Verdict::Scored(s) = v { Some((s.status, s.up)) } else { None }).collect();
+    let statuses: Vec<_> = said
+        .iter()
+        .filter_map(|v| if let Verdict::Scored(s) = v { Some((s.status, s.up)) } else { None })
+        .collect();
     assert_eq!(statuses, [(ScoreStatus::Void, None); 2]);
     assert!(w.settlements().is_empty());
     assert_eq!((w.stake(1), w.stake(2)), (STAKE, STAKE));

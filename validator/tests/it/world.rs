@@ -3,36 +3,36 @@
 use ed25519_dalek::{Signer, SigningKey};
 use schemas::prediction::commit_hash;
 use schemas::{
-    AccountCommand, AccountId, BundleId, Commitment, Determination, EpochVote, Forecast, IndexPrice, Intake, Machine,
-    MarketId, Micros, MinerId, MinerJoined, NetworkRules, Ppm, Q32, Question, Record, RejectCode, ResolutionReport,
-    Reveal, ScoringRule, Settlement, Signal, Subscription, SubscriptionId, Timestamp, TopicId, TopicRules, Usage,
-    ValidatorId, ValidatorSeat, Venue, Verdict,
+    AccountCommand, AccountId, BundleId, Commitment, Determination, EpochVote, Forecast, IndexPrice, Intake,
+    Machine, MarketId, Micros, MinerId, MinerJoined, NetworkRules, Ppm, Q32, Question, Record, RejectCode,
+    ResolutionReport, Reveal, ScoringRule, Settlement, Signal, Subscription, SubscriptionId, Timestamp,
+    TopicId, TopicRules, Usage, ValidatorId, ValidatorSeat, Venue, Verdict,
 };
 use validator::{Limits, Validator};
 
 /// 2026-06-08 00:00:00 UTC: the start of a market and of an epoch.
-pub const T0: i64 = 1_780_876_800;
-pub const STAKE: i64 = 1_000_000_000;
-pub const UP: Determination = Determination::Determined { up: true, closing: IndexPrice(7) };
-pub const DOWN: Determination = Determination::Determined { up: false, closing: IndexPrice(7) };
+pub(crate) const T0: i64 = 1_780_876_800;
+pub(crate) const STAKE: i64 = 1_000_000_000;
+pub(crate) const UP: Determination = Determination::Determined { up: true, closing: IndexPrice(7) };
+pub(crate) const DOWN: Determination = Determination::Determined { up: false, closing: IndexPrice(7) };
 
-pub fn miner_key(i: u8) -> SigningKey {
+pub(crate) fn miner_key(i: u8) -> SigningKey {
     SigningKey::from_bytes(&[i; 32])
 }
 
-pub fn validator_key(i: u8) -> SigningKey {
+pub(crate) fn validator_key(i: u8) -> SigningKey {
     SigningKey::from_bytes(&[200 + i; 32])
 }
 
-pub fn miner_id(i: u8) -> MinerId {
+pub(crate) fn miner_id(i: u8) -> MinerId {
     MinerId(miner_key(i).verifying_key().to_bytes())
 }
 
-pub fn validator_id(i: u8) -> ValidatorId {
+pub(crate) fn validator_id(i: u8) -> ValidatorId {
     ValidatorId(validator_key(i).verifying_key().to_bytes())
 }
 
-pub fn network() -> NetworkRules {
+pub(crate) fn network() -> NetworkRules {
     let seat = |i| ValidatorSeat { id: validator_id(i), name: format!("validator-{i}"), stake: Micros(100) };
     NetworkRules {
         network: "test".into(),
@@ -44,11 +44,11 @@ pub fn network() -> NetworkRules {
     }
 }
 
-pub fn topic_id() -> TopicId {
+pub(crate) fn topic_id() -> TopicId {
     TopicId::new("btc-usd.up-5m.60s").unwrap()
 }
 
-pub fn topic() -> TopicRules {
+pub(crate) fn topic() -> TopicRules {
     TopicRules {
         id: topic_id(),
         version: 1,
@@ -66,12 +66,12 @@ pub fn topic() -> TopicRules {
     }
 }
 
-pub fn market(native: &str) -> MarketId {
+pub(crate) fn market(native: &str) -> MarketId {
     MarketId { venue: Venue::Polymarket, native: native.into() }
 }
 
 /// The question on the market that starts `start` seconds after [`T0`].
-pub fn question_of(rules: &TopicRules, start: i64, reference: u32) -> Question {
+pub(crate) fn question_of(rules: &TopicRules, start: i64, reference: u32) -> Question {
     let secs = |s: i64| Timestamp::from_secs(T0 + start + s);
     let opens_at = secs(i64::from(rules.horizon_s));
     let market = market(&format!("m{start}"));
@@ -96,12 +96,12 @@ pub fn question_of(rules: &TopicRules, start: i64, reference: u32) -> Question {
     }
 }
 
-pub fn question(start: i64) -> Question {
+pub(crate) fn question(start: i64) -> Question {
     question_of(&topic(), start, 500_000)
 }
 
 /// A valid commitment and its reveal.
-pub fn prediction(q: &Question, key: &SigningKey, forecast: Forecast) -> (Commitment, Reveal) {
+pub(crate) fn prediction(q: &Question, key: &SigningKey, forecast: Forecast) -> (Commitment, Reveal) {
     let miner = MinerId(key.verifying_key().to_bytes());
     let (bundle, nonce) = (BundleId([3; 32]), [miner.0[0]; 32]);
     let hash = commit_hash(&network().network_hash(), &q.id, &miner, &bundle, &nonce, &forecast);
@@ -111,11 +111,16 @@ pub fn prediction(q: &Question, key: &SigningKey, forecast: Forecast) -> (Commit
     (commitment, Reveal { miner, question: q.id, bundle, nonce, forecast, signature })
 }
 
-pub fn predict(q: &Question, i: u8, p: u32) -> (Commitment, Reveal) {
+pub(crate) fn predict(q: &Question, i: u8, p: u32) -> (Commitment, Reveal) {
     prediction(q, &miner_key(i), Forecast::Probability(Ppm(p)))
 }
 
-pub fn report(i: u8, market: &MarketId, closes_at: Timestamp, determination: Determination) -> ResolutionReport {
+pub(crate) fn report(
+    i: u8,
+    market: &MarketId,
+    closes_at: Timestamp,
+    determination: Determination,
+) -> ResolutionReport {
     let evidence = ResolutionReport::evidence(Some(IndexPrice(1)), Some(IndexPrice(7)), closes_at);
     let message = ResolutionReport::signing_bytes(market, closes_at, &determination, &evidence);
     let signature = validator_key(i).sign(&message).to_bytes();
@@ -129,12 +134,12 @@ pub fn report(i: u8, market: &MarketId, closes_at: Timestamp, determination: Det
     }
 }
 
-pub fn vote(i: u8, epoch: u64, root: [u8; 32]) -> EpochVote {
+pub(crate) fn vote(i: u8, epoch: u64, root: [u8; 32]) -> EpochVote {
     let signature = validator_key(i).sign(&EpochVote::signing_bytes(epoch, &root)).to_bytes();
     EpochVote { validator: validator_id(i), epoch, root, signature }
 }
 
-pub fn join(i: u8, stake: i64) -> Intake {
+pub(crate) fn join(i: u8, stake: i64) -> Intake {
     Intake::Miner(MinerJoined {
         miner: miner_id(i),
         name: format!("miner-{i}"),
@@ -143,20 +148,20 @@ pub fn join(i: u8, stake: i64) -> Intake {
     })
 }
 
-pub fn account() -> AccountId {
+pub(crate) fn account() -> AccountId {
     AccountId::new("alice").unwrap()
 }
 
-pub fn open() -> Intake {
+pub(crate) fn open() -> Intake {
     Intake::Account(AccountCommand::Open { account: account() })
 }
 
-pub fn top_up(amount: i64, payment: &str) -> Intake {
+pub(crate) fn top_up(amount: i64, payment: &str) -> Intake {
     let payment = payment.into();
     Intake::Account(AccountCommand::TopUp { account: account(), amount: Micros(amount), payment })
 }
 
-pub fn subscription(id: &str) -> Subscription {
+pub(crate) fn subscription(id: &str) -> Subscription {
     Subscription {
         id: SubscriptionId::new(id).unwrap(),
         account: account(),
@@ -167,7 +172,7 @@ pub fn subscription(id: &str) -> Subscription {
     }
 }
 
-pub fn usage(id: &str, signal: &Signal) -> Usage {
+pub(crate) fn usage(id: &str, signal: &Signal) -> Usage {
     Usage {
         subscription: SubscriptionId::new(id).unwrap(),
         topic: signal.topic.clone(),
@@ -177,7 +182,7 @@ pub fn usage(id: &str, signal: &Signal) -> Usage {
 }
 
 /// The code of the only refusal among these verdicts.
-pub fn refusal(verdicts: &[Verdict]) -> Option<RejectCode> {
+pub(crate) fn refusal(verdicts: &[Verdict]) -> Option<RejectCode> {
     verdicts.iter().find_map(|v| match v {
         Verdict::Rejected { code, .. } | Verdict::ChargeRefused { code, .. } => Some(*code),
         _ => None,
@@ -186,21 +191,21 @@ pub fn refusal(verdicts: &[Verdict]) -> Option<RejectCode> {
 
 /// One machine and everything it read and said.
 #[derive(Clone)]
-pub struct World {
-    pub v: Validator,
-    pub at: Timestamp,
-    pub log: Vec<Record<Intake>>,
-    pub verdicts: Vec<Verdict>,
+pub(crate) struct World {
+    pub(crate) v: Validator,
+    pub(crate) at: Timestamp,
+    pub(crate) log: Vec<Record<Intake>>,
+    pub(crate) verdicts: Vec<Verdict>,
 }
 
 impl World {
-    pub fn empty() -> Self {
+    pub(crate) fn empty() -> Self {
         let at = Timestamp::from_secs(T0);
         Self { v: Validator::new(Limits::default()), at, log: Vec::new(), verdicts: Vec::new() }
     }
 
     /// Genesis, one topic and `miners` equal miners, numbered from 1.
-    pub fn new(miners: u8) -> Self {
+    pub(crate) fn new(miners: u8) -> Self {
         let mut world = Self::empty();
         world.put(Intake::Genesis(network()));
         world.put(Intake::Topic(topic()));
@@ -211,13 +216,13 @@ impl World {
     }
 
     /// The clock, seconds after [`T0`].
-    pub fn go(&mut self, secs: i64) -> &mut Self {
+    pub(crate) fn go(&mut self, secs: i64) -> &mut Self {
         self.at = Timestamp::from_secs(T0 + secs);
         self
     }
 
     /// Appends a record now and returns what the validator said.
-    pub fn put(&mut self, body: Intake) -> Vec<Verdict> {
+    pub(crate) fn put(&mut self, body: Intake) -> Vec<Verdict> {
         let record = Record { seq: self.log.len() as u64 + 1, at: self.at, body };
         let mut out = Vec::new();
         self.v.apply(&record, &mut out);
@@ -228,13 +233,13 @@ impl World {
         out
     }
 
-    pub fn tick(&mut self) -> Vec<Verdict> {
+    pub(crate) fn tick(&mut self) -> Vec<Verdict> {
         let to = self.at;
         self.put(Intake::TimeAdvanced { to })
     }
 
     /// Opens a question, commits and reveals for these miners, in one go; returns what was said at the reveals.
-    pub fn ask(&mut self, q: &Question, forecasts: &[(u8, u32)]) -> Vec<Verdict> {
+    pub(crate) fn ask(&mut self, q: &Question, forecasts: &[(u8, u32)]) -> Vec<Verdict> {
         self.at = q.opens_at;
         assert_eq!(refusal(&self.put(Intake::Question(q.clone()))), None);
         let made: Vec<_> = forecasts.iter().map(|(i, p)| predict(q, *i, *p)).collect();
@@ -253,7 +258,7 @@ impl World {
     }
 
     /// Two of three validators say how the question's market ended.
-    pub fn resolve(&mut self, q: &Question, determination: Determination) -> Vec<Verdict> {
+    pub(crate) fn resolve(&mut self, q: &Question, determination: Determination) -> Vec<Verdict> {
         self.at = q.resolves_at.plus(1);
         let first = report(0, &q.market, q.resolves_at, determination);
         let mut out = self.put(Intake::Report(first));
@@ -262,16 +267,16 @@ impl World {
         out
     }
 
-    pub fn stake(&self, i: u8) -> i64 {
+    pub(crate) fn stake(&self, i: u8) -> i64 {
         self.v.miner_stake(&miner_id(i)).0
     }
 
-    pub fn signals(&self) -> Vec<Signal> {
+    pub(crate) fn signals(&self) -> Vec<Signal> {
         let signal = |v: &Verdict| if let Verdict::Signal(s) = v { Some(s.clone()) } else { None };
         self.verdicts.iter().filter_map(signal).collect()
     }
 
-    pub fn settlements(&self) -> Vec<Settlement> {
+    pub(crate) fn settlements(&self) -> Vec<Settlement> {
         let settled = |v: &Verdict| if let Verdict::Settled(s) = v { Some(s.clone()) } else { None };
         self.verdicts.iter().filter_map(settled).collect()
     }

@@ -52,8 +52,8 @@ pub(super) async fn time(
             }
             changed = heard.changed() => match changed {
                 Ok(()) => quiet.as_mut().reset(tokio::time::Instant::now() + silence),
-                // The reader is done, and with it the session.
-                Err(_) => return,
+                // The reader is done, and the session hears it from there.
+                Err(_) => std::future::pending().await,
             },
             () = &mut quiet => {
                 // A session that is gone needs no word.

@@ -98,7 +98,21 @@ impl Session {
         };
         let rate = Bucket::full(core.state.limits.socket.commands, core.state.now());
         let following = BTreeMap::new();
-        Self { core, key, name, out, commands, pushes, leaving, idle, rate, following, seen, balance, behind: false }
+        Self {
+            core,
+            key,
+            name,
+            out,
+            commands,
+            pushes,
+            leaving,
+            idle,
+            rate,
+            following,
+            seen,
+            balance,
+            behind: false,
+        }
     }
 
     /// Runs until something ends the connection; dropping the session closes the writer's queue.
@@ -206,7 +220,10 @@ impl Session {
             return Err(Some(Ending::new(4001, error.code(), &error.to_string())));
         }
         let next = self.following.iter().map(|(topic, f)| (topic.clone(), f.next)).collect();
-        let events = self.core.state.read().events_after(&next, self.seen, BATCH);
+        let (events, newest) = {
+            let view = self.core.state.read();
+            (view.events_after(&next, self.seen, BATCH), Position { seq: view.seq(), part: u32::MAX })
+        };
         self.behind = events.len() == BATCH;
         for event in events {
             match event {
@@ -217,6 +234,9 @@ impl Session {
                     self.seen = position;
                 }
             }
+        }
+        if !self.behind {
+            self.seen = newest;
         }
         self.tell_balance().await
     }
@@ -237,10 +257,9 @@ impl Session {
                 slot: wire::time(*slot),
                 reason: reason.code().to_owned(),
             },
-            Notice::Outcome(outcome) => ServerMessage::Outcome {
-                topic: outcome.topic.to_string(),
-                outcome: wire::outcome(outcome),
-            },
+            Notice::Outcome(outcome) => {
+                ServerMessage::Outcome { topic: outcome.topic.to_string(), outcome: wire::outcome(outcome) }
+            }
         };
         self.say(&message).await
     }

@@ -172,8 +172,8 @@ fn tokens(text: &str, up: usize) -> Result<Vec<String>, IngestError> {
 fn check_interval(wire: &WireMarket<'_>, want: &Expected<'_>) -> Result<(), IngestError> {
     let check = |field: &'static str, text: &str, want: Timestamp| {
         let got = super::rfc3339_secs(text).ok_or_else(|| IngestError::time(field, text))?;
-        let same = got == want.secs();
-        same.then_some(()).ok_or(IngestError::IntervalMismatch { field, want: want.secs(), got })
+        let want = want.secs();
+        if got == want { Ok(()) } else { Err(IngestError::IntervalMismatch { field, want, got }) }
     };
     check("endDate", &wire.end_date, want.closes_at)?;
     wire.event_start_time.as_deref().map_or(Ok(()), |text| check("eventStartTime", text, want.starts_at))

@@ -144,12 +144,11 @@ fn instant(field: &'static str, ms: i64) -> Result<Timestamp, IngestError> {
 /// The exact value if it is there, else the JSON number's own digits; both must tell the same price to one millionth.
 fn exact(value: Option<&RawValue>, full: Option<&RawValue>) -> Result<IndexPrice, IngestError> {
     let plain = value.map(RawValue::get);
-    let price = match full {
-        Some(full) => full_accuracy(full.get())?,
-        None => {
-            let text = plain.ok_or_else(|| IngestError::number("value", "absent"))?;
-            IndexPrice::from_decimal(text).ok_or_else(|| IngestError::number("value", text))?
-        }
+    let price = if let Some(full) = full {
+        full_accuracy(full.get())?
+    } else {
+        let text = plain.ok_or_else(|| IngestError::number("value", "absent"))?;
+        IndexPrice::from_decimal(text).ok_or_else(|| IngestError::number("value", text))?
     };
     if price.0 <= 0 {
         return Err(IngestError::number("value", &price.to_string()));
