@@ -424,12 +424,12 @@ pub struct Problem {
 pub fn json_schemas() -> BTreeMap<&'static str, serde_json::Value> {
     BTreeMap::from([
         ("signal", document::<Signal>("signal")),
-        ("commitment", document::<Commitment>("commitment")),
-        ("reveal", document::<Reveal>("reveal")),
+        ("commitment", closed(document::<Commitment>("commitment"))),
+        ("reveal", closed(document::<Reveal>("reveal"))),
         ("topic", document::<Topic>("topic")),
         ("leaderboard", document::<Leaderboard>("leaderboard")),
         ("problem", document::<Problem>("problem")),
-        ("ws-client-message", document::<ClientMessage>("ws-client-message")),
+        ("ws-client-message", closed(document::<ClientMessage>("ws-client-message"))),
         ("ws-server-message", document::<ServerMessage>("ws-server-message")),
     ])
 }
@@ -450,6 +450,21 @@ fn document<T: ToSchema>(name: &str) -> serde_json::Value {
         }
     }
     root
+}
+
+/// What strangers send is closed everywhere, as `deny_unknown_fields` has it; the derive says so for structs only.
+fn closed(mut value: serde_json::Value) -> serde_json::Value {
+    match &mut value {
+        serde_json::Value::Object(map) => {
+            if map.get("properties").is_some_and(serde_json::Value::is_object) {
+                map.insert("additionalProperties".into(), false.into());
+            }
+            map.values_mut().for_each(|inner| *inner = closed(inner.take()));
+        }
+        serde_json::Value::Array(items) => items.iter_mut().for_each(|inner| *inner = closed(inner.take())),
+        _ => {}
+    }
+    value
 }
 
 /// A schema as JSON, with references that stay inside the document.

@@ -49,7 +49,7 @@ impl Validator {
     pub(crate) fn admit_reveal(&self, r: &Reveal) -> Result<Admitted<(Reveal, Ppm)>, RejectCode> {
         let (round, entry) = self.participant(&r.question, &r.miner)?;
         ensure(self.now >= round.question.commit_closes_at, RejectCode::RevealTooEarly)?;
-        ensure(self.now <= round.question.reveal_closes_at, RejectCode::RevealTooLate)?;
+        ensure(self.now < round.question.reveal_closes_at, RejectCode::RevealTooLate)?;
         let entry = entry.ok_or(RejectCode::NoCommitment)?;
         let seal = entry.seal.ok_or(RejectCode::NoCommitment)?;
         ensure(entry.p.is_none(), RejectCode::DuplicateReveal)?;

@@ -199,6 +199,19 @@ mod tests {
         assert_eq!(sum(&weights), Q32::ONE.0);
     }
 
+    #[test]
+    fn who_was_poor_for_long_is_heard_soon_after_it_turns_good() {
+        let mut weights = Weights::default();
+        let all = voices(&[(1, 800_000, 100), (2, 200_000, 100)]);
+        weights.admit(&all, total(&all));
+        for round in 0..215 {
+            weights.learn(&all, total(&all), Ppm::HALF, round < 200);
+            let poor = weights.of(&MinerId([2; 32])) as f64 / Q32::ONE.0 as f64;
+            assert!(poor >= ALPHA * 0.374, "{round}: {poor}");
+        }
+        assert!(weights.of(&MinerId([2; 32])) > weights.of(&MinerId([1; 32])), "{weights:?}");
+    }
+
     proptest! {
         #[test]
         fn always_sum_to_one_and_splitting_changes_nothing(

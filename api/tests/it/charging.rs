@@ -7,7 +7,7 @@ use crate::socket::Client;
 
 #[tokio::test]
 async fn once_over_rest_websocket_and_reconnect() {
-    let rig = Rig::start().await;
+    let rig = Rig::start();
     rig.customer("demo", 1_000_000, &[0]);
     let key = rig.key("demo");
     let latest = format!("/v1/topics/{}/signals/latest", TOPICS[0]);
@@ -36,7 +36,7 @@ async fn once_over_rest_websocket_and_reconnect() {
 
 #[tokio::test]
 async fn once_for_many_at_the_same_time() {
-    let rig = Rig::start().await;
+    let rig = Rig::start();
     rig.customer("demo", 1_000_000, &[0]);
     let key = rig.key("demo");
     rig.issue(0, 0, 600_000);
@@ -53,7 +53,7 @@ async fn once_for_many_at_the_same_time() {
 
 #[tokio::test]
 async fn an_empty_purse_gets_nothing_and_says_so() {
-    let rig = Rig::start().await;
+    let rig = Rig::start();
     rig.customer("poor", PRICE, &[0, 1]);
     let key = rig.key("poor");
     let mut client = Client::open(&rig, &key).await;
@@ -80,7 +80,7 @@ async fn an_empty_purse_gets_nothing_and_says_so() {
 
 #[tokio::test]
 async fn an_entitlement_that_ends_ends_the_stream() {
-    let rig = Rig::start().await;
+    let rig = Rig::start();
     rig.customer("demo", 1_000_000, &[0]);
     let key = rig.key("demo");
     let mut client = Client::open(&rig, &key).await;
@@ -97,7 +97,7 @@ async fn an_entitlement_that_ends_ends_the_stream() {
 
 #[tokio::test]
 async fn what_was_public_before_it_was_asked_for_is_free() {
-    let rig = Rig::start().await;
+    let rig = Rig::start();
     rig.customer("demo", 1_000_000, &[0]);
     let key = rig.key("demo");
     rig.issue(0, 0, 600_000);

@@ -142,7 +142,7 @@ fn bodies() -> Vec<Case> {
 
 #[tokio::test]
 async fn every_wrong_request_has_its_status_and_code() {
-    let rig = Rig::start().await;
+    let rig = Rig::start();
     rig.customer("demo", 100_000, &[0]);
     let key = rig.key("demo");
     let cases: Vec<Case> = paths().into_iter().chain(bodies()).collect();
@@ -177,7 +177,7 @@ async fn every_wrong_request_has_its_status_and_code() {
 #[tokio::test]
 async fn a_body_without_a_length_is_bounded_too() {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    let rig = Rig::start().await;
+    let rig = Rig::start();
     let key = rig.key("demo");
     let mut tcp = tokio::net::TcpStream::connect(rig.addr).await.unwrap();
     let head = format!(

@@ -6,12 +6,15 @@ use schemas::{AccountId, Timestamp};
 
 use crate::rig::{Rig, T0, TOPICS};
 
+/// Status and code.
+type Answer = (u16, Option<&'static str>);
+
 struct Route {
     method: Method,
     path: String,
     scope: Scope,
     /// What a good key of an account without a subscription gets.
-    others: (u16, Option<&'static str>),
+    others: Answer,
 }
 
 fn routes() -> Vec<Route> {
@@ -59,7 +62,7 @@ async fn ask(rig: &Rig, route: &Route, key: Option<&str>) -> (u16, Option<String
 
 #[tokio::test]
 async fn every_guarded_route_with_every_kind_of_key() {
-    let rig = Rig::start().await;
+    let rig = Rig::start();
     rig.customer("demo", 100_000, &[0]);
     rig.customer("other", 77_777, &[]);
     rig.issue(0, 0, 600_000);
@@ -77,7 +80,7 @@ async fn every_guarded_route_with_every_kind_of_key() {
         let others: Vec<Scope> = Scope::ALL.into_iter().filter(|s| *s != route.scope).collect();
         let wrong = rig.key_with("demo", &others);
         let only = rig.key_with("other", &[route.scope]);
-        let cases: [(&str, Option<&str>, (u16, Option<&str>)); 7] = [
+        let cases: [(&str, Option<&str>, Answer); 7] = [
             ("no key", None, (401, Some("unauthenticated"))),
             ("typo", Some(&typo), (401, Some("key_malformed"))),
             ("unknown", Some(&unknown), (401, Some("key_unknown"))),
@@ -102,7 +105,7 @@ async fn every_guarded_route_with_every_kind_of_key() {
 
 #[tokio::test]
 async fn public_routes_need_no_key() {
-    let rig = Rig::start().await;
+    let rig = Rig::start();
     let routes = [
         "/",
         "/v1/topics",

@@ -7,7 +7,7 @@ use crate::rig::{PRICE, Rig, T0, TOPICS, Trouble, miner_id, question};
 
 #[tokio::test]
 async fn a_topic_and_its_track_record() {
-    let rig = Rig::start().await;
+    let rig = Rig::start();
     let list = rig.json("/v1/topics", None).await;
     let ids: Vec<&str> = list["data"].as_array().unwrap().iter().map(|t| t["id"].as_str().unwrap()).collect();
     assert_eq!(ids, ["btc-usd.up-5m.150s", "btc-usd.up-5m.240s", "btc-usd.up-5m.60s"]);
@@ -27,7 +27,7 @@ async fn a_topic_and_its_track_record() {
 
 #[tokio::test]
 async fn the_latest_signal_has_exact_numbers_and_an_etag() {
-    let rig = Rig::start().await;
+    let rig = Rig::start();
     rig.customer("demo", 100_000, &[0]);
     let key = rig.key("demo");
     let issued = rig.issue(0, 0, 561_204);
@@ -58,7 +58,7 @@ async fn the_latest_signal_has_exact_numbers_and_an_etag() {
 
 #[tokio::test]
 async fn not_modified_and_head_cost_nothing() {
-    let rig = Rig::start().await;
+    let rig = Rig::start();
     rig.customer("demo", PRICE, &[0]);
     let key = rig.key("demo");
     let issued = rig.issue(0, 0, 561_204);
@@ -74,7 +74,7 @@ async fn not_modified_and_head_cost_nothing() {
 
 #[tokio::test]
 async fn a_stale_signal_is_absent_and_free() {
-    let rig = Rig::start().await;
+    let rig = Rig::start();
     rig.customer("demo", PRICE, &[0]);
     let key = rig.key("demo");
     let issued = rig.issue(0, 0, 561_204);
@@ -90,7 +90,7 @@ async fn a_stale_signal_is_absent_and_free() {
 
 #[tokio::test]
 async fn history_shows_what_is_paid_or_public_and_pages_stably() {
-    let rig = Rig::start().await;
+    let rig = Rig::start();
     rig.customer("demo", 100_000, &[0]);
     rig.customer("other", 100_000, &[0]);
     let (key, other) = (rig.key("demo"), rig.key("other"));
@@ -127,7 +127,7 @@ async fn history_shows_what_is_paid_or_public_and_pages_stably() {
 
 #[tokio::test]
 async fn a_market_s_newest_signal_over_the_caller_s_topics() {
-    let rig = Rig::start().await;
+    let rig = Rig::start();
     rig.customer("narrow", 100_000, &[0]);
     rig.customer("wide", 100_000, &[0, 1]);
     rig.customer("nothing", 100_000, &[2]);
@@ -155,7 +155,7 @@ async fn a_market_s_newest_signal_over_the_caller_s_topics() {
 
 #[tokio::test]
 async fn leaderboard_and_miner_are_public() {
-    let rig = Rig::start().await;
+    let rig = Rig::start();
     let board = rig.json("/v1/leaderboard", None).await;
     let names: Vec<&str> =
         board["data"].as_array().unwrap().iter().map(|r| r["name"].as_str().unwrap()).collect();
@@ -167,7 +167,7 @@ async fn leaderboard_and_miner_are_public() {
 
 #[tokio::test]
 async fn submissions_get_a_place_in_the_log_or_the_validator_s_code() {
-    let rig = Rig::start().await;
+    let rig = Rig::start();
     let key = rig.key("demo");
     let hex = |n: u8, len: usize| hex::encode(vec![n; len]);
     let commitment =
@@ -199,7 +199,7 @@ async fn submissions_get_a_place_in_the_log_or_the_validator_s_code() {
 
 #[tokio::test]
 async fn the_dashboard_shows_no_probability_before_its_market_ended() {
-    let rig = Rig::start().await;
+    let rig = Rig::start();
     rig.customer("demo", 100_000, &[0]);
     rig.issue(0, 0, 123_457);
     rig.issue(0, 1, 345_679);
@@ -223,7 +223,7 @@ async fn the_dashboard_shows_no_probability_before_its_market_ended() {
 
 #[tokio::test]
 async fn the_page_is_served_with_a_policy() {
-    let rig = Rig::start().await;
+    let rig = Rig::start();
     for (path, kind) in
         [("/", "text/html"), ("/assets/app.css", "text/css"), ("/assets/app.js", "text/javascript")]
     {
@@ -242,7 +242,7 @@ async fn the_page_is_served_with_a_policy() {
 
 #[tokio::test]
 async fn health_and_metrics() {
-    let rig = Rig::start().await;
+    let rig = Rig::start();
     rig.customer("demo", 100_000, &[0]);
     rig.issue(0, 0, 600_000);
     let key = rig.key("demo");
@@ -267,7 +267,7 @@ async fn health_and_metrics() {
 
 #[tokio::test]
 async fn not_ready_is_said() {
-    let rig = Rig::start().await;
+    let rig = Rig::start();
     let mut state = rig.state.clone();
     state.health = std::sync::Arc::new(|| api::Health {
         ready: false,
@@ -285,7 +285,7 @@ async fn not_ready_is_said() {
 #[tokio::test]
 async fn rates_are_kept_per_key_and_per_address() {
     let one = api::Rate { burst: 3, per_second: 1 };
-    let rig = Rig::with(|l| l.per_key = one, |_| {}, 64).await;
+    let rig = Rig::with(|l| l.per_key = one, |_| {}, 64);
     let key = rig.key("demo");
     rig.customer("demo", 1, &[]);
     for _ in 0..3 {
@@ -296,7 +296,7 @@ async fn rates_are_kept_per_key_and_per_address() {
     rig.house.clock.store((T0 + 2) * 1_000_000_000, std::sync::atomic::Ordering::SeqCst);
     assert_eq!(rig.get("/v1/account/balance", Some(&key)).await.status(), 200);
     rig.stop().await;
-    let rig = Rig::with(|l| l.per_address = one, |_| {}, 64).await;
+    let rig = Rig::with(|l| l.per_address = one, |_| {}, 64);
     for _ in 0..3 {
         assert_eq!(rig.get("/v1/topics", None).await.status(), 200);
     }

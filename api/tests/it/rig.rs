@@ -250,12 +250,12 @@ pub fn signal(topic: usize, slot: i64, topic_seq: u64, p: u32) -> Signal {
 }
 
 impl Rig {
-    pub async fn start() -> Self {
-        Self::with(|_| {}, |_| {}, 64).await
+    pub fn start() -> Self {
+        Self::with(|_| {}, |_| {}, 64)
     }
 
     /// A rig with other bounds; `doorbells` is the capacity of the broadcast channel.
-    pub async fn with(
+    pub fn with(
         limits: impl FnOnce(&mut ApiLimits),
         view_limits: impl FnOnce(&mut ViewLimits),
         doorbells: usize,

@@ -89,8 +89,8 @@ fn kinds(messages: &[Value]) -> Vec<&str> {
     messages.iter().map(|m| m["t"].as_str().unwrap()).collect()
 }
 
-async fn rig_with_demo() -> (Rig, String) {
-    let rig = Rig::start().await;
+fn rig_with_demo() -> (Rig, String) {
+    let rig = Rig::start();
     rig.customer("demo", 1_000_000, &[0, 1]);
     let key = rig.key("demo");
     (rig, key)
@@ -98,7 +98,7 @@ async fn rig_with_demo() -> (Rig, String) {
 
 #[tokio::test]
 async fn a_subscriber_hears_everything_in_order() {
-    let (rig, key) = rig_with_demo().await;
+    let (rig, key) = rig_with_demo();
     let mut client = Client::open(&rig, &key).await;
     let welcome = client.next().await.unwrap();
     assert_eq!(
@@ -145,7 +145,7 @@ async fn a_subscriber_hears_everything_in_order() {
 
 #[tokio::test]
 async fn a_browser_sends_its_key_in_the_subprotocols() {
-    let (rig, key) = rig_with_demo().await;
+    let (rig, key) = rig_with_demo();
     let offered = format!("oraculo.v1.json, oraculo-auth.{key}");
     let mut client = Client::with(&rig, &[("sec-websocket-protocol", &offered)]).await.unwrap();
     assert_eq!(client.protocol.as_deref(), Some("oraculo.v1.json"), "the key is not echoed");
@@ -158,7 +158,7 @@ async fn a_browser_sends_its_key_in_the_subprotocols() {
 
 #[tokio::test]
 async fn a_stream_resumes_whole_or_starts_anew() {
-    let rig = Rig::with(|_| {}, |v| v.signals_per_topic = 4, 64).await;
+    let rig = Rig::with(|_| {}, |v| v.signals_per_topic = 4, 64);
     rig.customer("demo", 1_000_000, &[0]);
     let key = rig.key("demo");
     for slot in 0..6 {
@@ -206,7 +206,7 @@ async fn a_stream_resumes_whole_or_starts_anew() {
 #[tokio::test]
 async fn a_missed_doorbell_loses_nothing() {
     // One doorbell, and 300 signals issued before the session can look up even once.
-    let rig = Rig::with(|_| {}, |_| {}, 1).await;
+    let rig = Rig::with(|_| {}, |_| {}, 1);
     rig.customer("demo", 10_000_000, &[0]);
     let key = rig.key("demo");
     let mut client = Client::open(&rig, &key).await;
@@ -224,7 +224,7 @@ async fn a_missed_doorbell_loses_nothing() {
 
 #[tokio::test]
 async fn a_ring_that_was_outrun_is_told_as_a_gap() {
-    let rig = Rig::with(|_| {}, |v| v.signals_per_topic = 4, 1).await;
+    let rig = Rig::with(|_| {}, |v| v.signals_per_topic = 4, 1);
     rig.customer("demo", 10_000_000, &[0]);
     let key = rig.key("demo");
     let mut client = Client::open(&rig, &key).await;
@@ -249,7 +249,7 @@ async fn a_slow_reader_gets_a_gap_and_is_closed_and_others_do_not_notice() {
         l.socket.stall_ms = 50;
         l.socket.close_ms = 600_000;
     };
-    let rig = Rig::with(slow, |_| {}, 64).await;
+    let rig = Rig::with(slow, |_| {}, 64);
     rig.customer("demo", 100_000_000, &[0]);
     rig.customer("quick", 100_000_000, &[0]);
     let (key, quick) = (rig.key("demo"), rig.key("quick"));
@@ -266,6 +266,7 @@ async fn a_slow_reader_gets_a_gap_and_is_closed_and_others_do_not_notice() {
     }
     let charged_before = rig.usages();
     let (messages, code) = lazy.rest().await;
+    drop(lazy);
     assert_eq!(code, 4008);
     let gap = messages.last().unwrap();
     assert_eq!(gap["t"], "gap");
@@ -286,7 +287,7 @@ async fn a_slow_reader_gets_a_gap_and_is_closed_and_others_do_not_notice() {
 
 #[tokio::test]
 async fn wrong_messages_have_codes_and_do_not_end_the_connection() {
-    let (rig, key) = rig_with_demo().await;
+    let (rig, key) = rig_with_demo();
     let mut client = Client::open(&rig, &key).await;
     client.until("welcome").await;
     let topics: Vec<String> = (0..300).map(|n| format!("t{n}")).collect();
@@ -320,8 +321,8 @@ async fn wrong_messages_have_codes_and_do_not_end_the_connection() {
 
 #[tokio::test]
 async fn broken_frames_floods_and_crowds_are_refused() {
-    let few = |l: &mut api::ApiLimits| l.socket.connections_per_key = 2;
-    let rig = Rig::with(few, |_| {}, 64).await;
+    let few = |l: &mut api::ApiLimits| l.socket.connections_per_key = 3;
+    let rig = Rig::with(few, |_| {}, 64);
     rig.customer("demo", 1_000_000, &[0]);
     let key = rig.key("demo");
     let mut large = Client::open(&rig, &key).await;
@@ -341,22 +342,22 @@ async fn broken_frames_floods_and_crowds_are_refused() {
     let headers = [("authorization", bearer.as_str())];
     let mut seated = Vec::new();
     // Seats of those who left are free as soon as the server has noticed.
-    while seated.len() < 2 {
+    while seated.len() < 3 {
         match Client::with(&rig, &headers).await {
             Ok(client) => seated.push(client),
             Err((status, _)) => assert_eq!(status, 503),
         }
         tokio::task::yield_now().await;
     }
-    let third = Client::with(&rig, &headers).await.err().unwrap();
-    assert_eq!((third.0, third.1["code"].as_str()), (503, Some("too_many_connections")));
+    let one_more = Client::with(&rig, &headers).await.err().unwrap();
+    assert_eq!((one_more.0, one_more.1["code"].as_str()), (503, Some("too_many_connections")));
     drop(seated);
     rig.stop().await;
 }
 
 #[tokio::test]
 async fn a_revoked_key_gets_nothing_more() {
-    let (rig, key) = rig_with_demo().await;
+    let (rig, key) = rig_with_demo();
     let mut client = Client::open(&rig, &key).await;
     client.subscribe(&[TOPICS[0]], &json!("latest")).await;
     rig.issue(0, 0, 600_000);
@@ -376,7 +377,7 @@ async fn a_silent_connection_is_closed() {
         l.socket.idle_ms = 30;
         l.socket.ping_ms = 600_000;
     };
-    let rig = Rig::with(quiet, |_| {}, 64).await;
+    let rig = Rig::with(quiet, |_| {}, 64);
     rig.customer("demo", 1, &[0]);
     let mut client = Client::open(&rig, &rig.key("demo")).await;
     assert_eq!(client.rest().await.1, 4000);
@@ -386,7 +387,7 @@ async fn a_silent_connection_is_closed() {
 #[tokio::test]
 async fn a_client_that_answers_pings_stays() {
     let beat = |l: &mut api::ApiLimits| l.socket.ping_ms = 5;
-    let rig = Rig::with(beat, |_| {}, 64).await;
+    let rig = Rig::with(beat, |_| {}, 64);
     rig.customer("demo", 1, &[0]);
     let mut client = Client::open(&rig, &rig.key("demo")).await;
     let mut pings = 0;
@@ -403,7 +404,7 @@ async fn a_client_that_answers_pings_stays() {
 
 #[tokio::test]
 async fn when_the_service_cannot_charge_it_says_so_and_skips_nothing() {
-    let (rig, key) = rig_with_demo().await;
+    let (rig, key) = rig_with_demo();
     for trouble in [Trouble::Desk(api::DeskError::Overloaded), Trouble::Silence] {
         let mut client = Client::open(&rig, &key).await;
         client.subscribe(&[TOPICS[1]], &json!("latest")).await;
@@ -423,7 +424,7 @@ async fn when_the_service_cannot_charge_it_says_so_and_skips_nothing() {
 
 #[tokio::test]
 async fn a_service_that_closes_says_goodbye() {
-    let (mut rig, key) = rig_with_demo().await;
+    let (mut rig, key) = rig_with_demo();
     let mut client = Client::open(&rig, &key).await;
     client.until("welcome").await;
     rig.leave();

@@ -124,7 +124,9 @@ fn history() -> Vec<Record<Verdict>> {
 
 fn fold(mut view: View, records: &[Record<Verdict>]) -> (View, Vec<Push>) {
     let mut out = Vec::new();
-    records.iter().for_each(|record| view.apply(record, &mut out));
+    for record in records {
+        view.apply(record, &mut out);
+    }
     (view, out)
 }
 

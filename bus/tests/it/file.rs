@@ -1,6 +1,7 @@
 //! The file log's promises: torn ends are cut, damage is named, nobody opens it twice, failures stick.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use bus::{BusError, Damage, FileLog, FileOptions, Log, NoMachines, frame, replay};
@@ -64,6 +65,16 @@ fn it_is_the_same_after_reopening() {
     assert_eq!(log.read(1, 1000).unwrap(), entries(1, 120));
     let report = replay(&mut log, &mut NoMachines, &mut |_| ()).unwrap();
     assert_eq!((report.entries, report.chain), (120, log.chain()), "a replay computes the same chain");
+}
+
+#[test]
+fn a_segment_may_hold_one_record() {
+    let dir = tempfile::tempdir().unwrap();
+    let tiny = FileOptions { segment_bytes: 1, write_buffer_bytes: 0, ..Default::default() };
+    let chain = build(dir.path(), tiny, 12);
+    assert_eq!(segments(dir.path()).len(), 12);
+    let mut log = FileLog::open_read_only(dir.path(), FileOptions::default()).unwrap();
+    assert_eq!((log.chain(), log.read(1, 99).unwrap()), (chain, entries(1, 12)));
 }
 
 #[test]
@@ -143,6 +154,11 @@ fn owners(dir: &Path, count: u64) -> Vec<(PathBuf, u64, u64)> {
     out
 }
 
+/// Without truncating first, which some file systems answer with a flush to disk.
+fn overwrite(path: &Path, bytes: &[u8]) {
+    fs::OpenOptions::new().write(true).open(path).unwrap().write_all(bytes).unwrap();
+}
+
 #[test]
 fn every_flipped_bit_is_found_and_named() {
     const COUNT: u64 = 14;
@@ -155,7 +171,7 @@ fn every_flipped_bit_is_found_and_named() {
         for bit in 0..8 {
             let mut bad = good.clone();
             bad[at as usize] ^= 1 << bit;
-            fs::write(&path, &bad).unwrap();
+            overwrite(&path, &bad);
             let found = FileLog::open_read_only(dir.path(), small()).map(|_| ()).unwrap_err();
             assert!(
                 matches!(&found, BusError::Corrupt { seq, file, .. } if *seq == owner && *file == path),
@@ -169,7 +185,7 @@ fn every_flipped_bit_is_found_and_named() {
             assert!(matches!(found, BusError::Corrupt { seq, .. } if seq == owner), "{found}");
             assert_eq!(fs::read(&path).unwrap(), bad, "damage is left as it is");
         }
-        fs::write(&path, &good).unwrap();
+        overwrite(&path, &good);
     }
     FileLog::open_read_only(dir.path(), small()).unwrap();
 }

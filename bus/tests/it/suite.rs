@@ -98,7 +98,7 @@ fn memory_is_bounded() {
 
 #[test]
 fn file() {
-    for (segment_bytes, write_buffer_bytes) in [(64 << 20, 1 << 20), (700, 100), (1, 0)] {
+    for (segment_bytes, write_buffer_bytes) in [(64 << 20, 1 << 20), (2000, 100)] {
         let root = tempfile::tempdir().unwrap();
         let count = std::cell::Cell::new(0);
         suite(|| {

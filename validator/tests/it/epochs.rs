@@ -1,7 +1,8 @@
 //! Epochs: emission, budget, roots recomputed by an outsider from the verdicts alone, the revenue split, votes.
 
 use schemas::{
-    Asset, EpochSummary, Intake, LedgerAccount, Machine, Micros, RejectCode, Txn, TxnKind, Verdict,
+    Asset, EpochSummary, Intake, LedgerAccount, Machine, Micros, Ppm, RejectCode, TopicRules, Txn, TxnKind,
+    Verdict,
 };
 use validator::merkle;
 
@@ -165,4 +166,62 @@ fn two_thirds_of_the_votes_make_an_epoch_final_once() {
     let last = w.put(Intake::Vote(vote(2, epoch, root)));
     assert!(matches!(&last[..], [_, Verdict::EpochFinal { epoch: e, root: r }] if (*e, *r) == (epoch, root)));
     assert_eq!(finals(&w.put(Intake::Vote(vote(2, epoch, root)))), 0);
+}
+
+/// A network in which one question may take 60% of a stake, with epochs as long as markets.
+fn harsh() -> World {
+    let mut rules = network();
+    (rules.max_loss, rules.epoch_ns) = (Ppm(600_000), 300_000_000_000);
+    let mut w = World::empty();
+    w.put(Intake::Genesis(rules));
+    w.put(Intake::Topic(TopicRules { questions_per_epoch: 1, ..topic() }));
+    w.put(join(1, STAKE));
+    w
+}
+
+fn harsh_question(start: i64) -> schemas::Question {
+    question_of(&TopicRules { questions_per_epoch: 1, ..topic() }, start, 999_999)
+}
+
+#[test]
+fn overlapping_epochs_cannot_take_more_than_the_stake() {
+    let mut w = harsh();
+    let questions: Vec<_> = [0, 300, 600].into_iter().map(harsh_question).collect();
+    for q in &questions {
+        w.ask(q, &[(1, 0)]);
+    }
+    for q in &questions {
+        w.at = w.at.max(q.resolves_at);
+        for i in [0, 1] {
+            w.put(Intake::Report(report(i, &q.market, q.resolves_at, UP)));
+        }
+    }
+    // The first may take 60%; the second what is left of the stake besides it; the third what is left besides both.
+    let at_risk: Vec<i64> = w.settlements().iter().map(|s| s.at_risk.0 / 10_000_000).collect();
+    assert_eq!(at_risk, [100, 40, 16]);
+    assert!(w.stake(1) > 0 && w.stake(1) < STAKE / 5, "{}", w.stake(1));
+    // Nothing is open any more: all that is left is at risk again.
+    let left = w.stake(1);
+    let next = harsh_question(900);
+    w.ask(&next, &[(1, 0)]);
+    w.resolve(&next, UP);
+    assert_eq!(w.settlements().last().map(|s| s.at_risk.0), Some(left));
+}
+
+#[test]
+fn new_rules_in_the_middle_of_an_epoch_do_not_raise_the_largest_loss() {
+    let mut w = World::new(0);
+    let version = |version, most| TopicRules { version, questions_per_epoch: most, ..topic() };
+    w.put(Intake::Topic(version(2, 1)));
+    w.put(join(1, STAKE));
+    let first = question_of(&version(2, 1), 0, 999_999);
+    w.ask(&first, &[(1, 0)]);
+    w.put(Intake::Topic(version(3, 2)));
+    let second = question_of(&version(3, 2), 300, 999_999);
+    w.at = second.opens_at;
+    w.ask(&second, &[(1, 0)]);
+    w.resolve(&first, UP);
+    w.resolve(&second, UP);
+    let lost: Vec<i64> = w.settlements().iter().map(|s| -s.delta.0).collect();
+    assert!((STAKE / 20 - 10..=STAKE / 20).contains(&lost[0]) && lost[1] == 0, "{lost:?}");
 }

@@ -1,6 +1,6 @@
 //! Three validators: agreement, disagreement, lateness and void.
 
-use schemas::{Determination, Intake, RejectCode, Timestamp, Verdict, VoidReason};
+use schemas::{Determination, Intake, Micros, RejectCode, Timestamp, ValidatorSeat, Verdict, VoidReason};
 
 use crate::world::*;
 
@@ -99,4 +99,28 @@ fn a_wrong_end_of_a_market_with_questions_is_refused() {
     let early = report(0, &q.market, Timestamp::from_secs(T0 + 10), UP);
     assert_eq!(refusal(&w.go(200).put(Intake::Report(early.clone()))), Some(RejectCode::ReportTooEarly));
     assert_eq!(refusal(&w.go(400).put(Intake::Report(early))), Some(RejectCode::UnknownMarket));
+}
+
+#[test]
+fn a_quorum_is_two_thirds_of_the_stake_not_of_the_heads() {
+    // Stakes, and how many validators from the first on it takes.
+    let table: [(&[i64], usize); 6] =
+        [(&[67, 33], 1), (&[66, 34], 2), (&[59, 41], 2), (&[1, 1, 1, 1], 3), (&[2, 1], 1), (&[1, 1, 98], 3)];
+    for (stakes, want) in table {
+        let seat = |(i, stake): (usize, &i64)| ValidatorSeat {
+            id: validator_id(i as u8),
+            name: format!("v{i}"),
+            stake: Micros(*stake),
+        };
+        let validators = stakes.iter().enumerate().map(seat).collect();
+        let mut w = World::empty();
+        w.put(Intake::Genesis(schemas::NetworkRules { validators, ..network() }));
+        let ends = Timestamp::from_secs(T0);
+        let mut resolved = |i: usize| {
+            let said = w.put(Intake::Report(report(i as u8, &market("m"), ends, UP)));
+            said.iter().any(|v| matches!(v, Verdict::Resolved { .. }))
+        };
+        let needed = (0..stakes.len()).find(|i| resolved(*i)).map(|i| i + 1);
+        assert_eq!(needed, Some(want), "{stakes:?}");
+    }
 }

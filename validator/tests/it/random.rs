@@ -32,7 +32,7 @@ enum Act {
 fn said() -> impl Strategy<Value = (u8, u32)> {
     let odd = prop_oneof![0..=1_000_000_u32, Just(0), Just(1_000_000), Just(1_000_001), Just(u32::MAX)];
     (1..6_u8, prop_oneof![8 => Just(None), 1 => odd.prop_map(Some)])
-        .prop_map(|(who, odd)| (who, odd.unwrap_or(u32::from(who) * 180_000)))
+        .prop_map(|(who, odd)| (who, odd.unwrap_or_else(|| u32::from(who) * 180_000)))
 }
 
 fn back() -> impl Strategy<Value = usize> {

@@ -14,6 +14,7 @@ const REVEAL: i64 = 62;
 const LATE: i64 = 64;
 const CLOSED: i64 = 300;
 
+type RulesChange = fn(&mut schemas::NetworkRules);
 type Change = fn(&mut Question);
 type Case = (&'static str, i64, Intake, RejectCode);
 
@@ -292,7 +293,7 @@ fn accounts() {
 
 #[test]
 fn genesis_rules_that_contradict_themselves() {
-    let changes: [(&str, fn(&mut schemas::NetworkRules)); 10] = [
+    let changes: [(&str, RulesChange); 10] = [
         ("no name", |r| r.network.clear()),
         ("no epoch", |r| r.epoch_ns = 0),
         ("negative epoch", |r| r.epoch_ns = -1),

@@ -179,3 +179,26 @@ fn the_pool_learns_who_is_good() {
     assert!(signals.first().unwrap().p < Ppm(550_000) && signals.last().unwrap().p > Ppm(750_000));
     assert!(w.stake(1) > STAKE && w.stake(2) < STAKE);
 }
+
+#[test]
+fn a_hash_is_remembered_while_its_question_is_open() {
+    let mut w = World::new(2);
+    let (first, second) = (question(0), question(30));
+    w.ask(&first, &[(1, 500_000)]);
+    let (mut copy, _) = predict(&second, 2, 500_000);
+    copy.hash = predict(&first, 1, 500_000).0.hash;
+    copy.signature = sign_commitment(2, &second, &copy.hash);
+    w.at = second.opens_at;
+    w.put(Intake::Question(second.clone()));
+    assert_eq!(
+        refusal(&w.put(Intake::Commitment(copy.clone()))),
+        Some(schemas::RejectCode::CommitmentReplayed)
+    );
+    let later = question(300);
+    w.resolve(&first, UP);
+    w.at = later.opens_at;
+    w.put(Intake::Question(later.clone()));
+    copy.question = later.id;
+    copy.signature = sign_commitment(2, &later, &copy.hash);
+    assert_eq!(refusal(&w.put(Intake::Commitment(copy))), None);
+}

@@ -111,6 +111,11 @@ pub(crate) fn prediction(q: &Question, key: &SigningKey, forecast: Forecast) -> 
     (commitment, Reveal { miner, question: q.id, bundle, nonce, forecast, signature })
 }
 
+/// A commitment's signature over any hash.
+pub(crate) fn sign_commitment(i: u8, q: &Question, hash: &schemas::CommitHash) -> [u8; 64] {
+    miner_key(i).sign(&Commitment::signing_bytes(&q.id, &miner_id(i), hash)).to_bytes()
+}
+
 pub(crate) fn predict(q: &Question, i: u8, p: u32) -> (Commitment, Reveal) {
     prediction(q, &miner_key(i), Forecast::Probability(Ppm(p)))
 }

@@ -9,14 +9,17 @@ mod session;
 mod start;
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{WebSocket, WebSocketUpgrade};
 use axum::extract::{Extension, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
-use futures_util::StreamExt as _;
+use futures_util::future::FusedFuture as _;
+use futures_util::{FutureExt as _, StreamExt as _};
 use schemas::public;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -64,7 +67,8 @@ pub(super) async fn upgrade(
 /// socket work; it ends when the writer has said the last word, or has had its time for it.
 async fn run(core: Arc<Core>, key: KeyInfo, drain: Option<Drain>, socket: WebSocket, seat: Seat) {
     let bounds = core.state.limits.socket;
-    let (sink, stream) = socket.split();
+    let patience = Duration::from_millis(bounds.close_ms);
+    let (mut sink, stream) = socket.split();
     let (out, queue) = mpsc::channel(bounds.queue.max(1));
     let (command, commands) = mpsc::channel(COMMANDS);
     let (ping, pings) = mpsc::channel(PINGS);
@@ -77,18 +81,26 @@ async fn run(core: Arc<Core>, key: KeyInfo, drain: Option<Drain>, socket: WebSoc
         let ending = Box::pin(session.run()).await;
         // The writer is gone when the client is; then nobody needs last words.
         let _ = last.send(ending);
-        tokio::time::sleep(std::time::Duration::from_millis(bounds.close_ms)).await;
+        tokio::time::sleep(patience).await;
         None
     };
+    let mut reading = pin!(parts::read(stream, command, heard).fuse());
     let never = async {
-        tokio::join!(parts::read(stream, command, heard), parts::time(bounds, hearing, ping, idle));
+        tokio::join!(&mut reading, parts::time(bounds, hearing, ping, idle));
         std::future::pending().await
     };
     let code: Option<u16> = tokio::select! {
-        code = parts::write(sink, queue, pings, last_words) => code,
+        code = parts::write(&mut sink, queue, pings, last_words) => code,
         code = ends => code,
         code = never => code,
     };
+    if code.is_some() {
+        // A socket closed with bytes unread is reset, and a reset can overtake the close frame: let the client go first.
+        let gone =
+            async { if reading.is_terminated() { std::future::pending().await } else { reading.await } };
+        // It has had its time either way.
+        let _ = tokio::time::timeout(patience, gone).await;
+    }
     core.state.metrics.ws_closed.get_or_create(&Closed { code: code.unwrap_or(1006) }).inc();
     drop(drain);
     drop(seat);

@@ -27,7 +27,9 @@ pub(super) async fn read(
             Err(_) => Heard::Broken,
         };
         let broken = matches!(command, Heard::Broken);
-        if commands.send(command).await.is_err() || broken {
+        // A session that is gone needs nothing more, but what is read does not stand in the way of the goodbye.
+        let _ = commands.send(command).await;
+        if broken {
             return;
         }
     }
@@ -66,7 +68,7 @@ pub(super) async fn time(
 
 /// Writes what the session queued, then its last words and the close frame; says the code it closed with.
 pub(super) async fn write(
-    mut sink: SplitSink<WebSocket, Message>,
+    sink: &mut SplitSink<WebSocket, Message>,
     mut queue: mpsc::Receiver<String>,
     mut pings: mpsc::Receiver<()>,
     last_words: oneshot::Receiver<Option<Ending>>,
