@@ -72,7 +72,9 @@ impl Collector {
             }
             Verdict::Accepted { what: What::Reveal, .. } => self.revealed(),
             Verdict::Signal(signal) => self.signal(signal),
-            Verdict::Resolved { market, determination, .. } => self.resolved(&market.to_string(), determination),
+            Verdict::Resolved { market, determination, .. } => {
+                self.resolved(&market.to_string(), determination);
+            }
             Verdict::Scored(score) => self.scored(score),
             Verdict::Settled(settlement) => {
                 if let Some(&row) = self.scores.get(&(settlement.question, settlement.miner)) {

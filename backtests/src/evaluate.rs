@@ -206,7 +206,8 @@ mod tests {
     #[test]
     fn murphy_identity_holds_where_every_bin_has_one_value() {
         let mut acc = Acc::default();
-        for (p, up) in [(250_000, true), (250_000, false), (250_000, false), (850_000, true), (850_000, true)] {
+        for (p, up) in [(250_000, true), (250_000, false), (250_000, false), (850_000, true), (850_000, true)]
+        {
             acc.push(p, 500_000, Some(600_000), up);
         }
         let got = acc.finish();

@@ -1,5 +1,5 @@
 //! Tests of the words: golden wire forms, id vectors and round trips. Never touches the network.
-#![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, missing_docs, reason = "tests")]
 
 mod golden;
 mod round_trip;

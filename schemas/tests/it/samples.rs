@@ -2,7 +2,7 @@
 
 use schemas::{ledger::*, verdict::What, *};
 
-pub fn question() -> Question {
+pub(crate) fn question() -> Question {
     let market = market_id();
     let topic = TopicId::new("btc-usd.up-5m.60s").unwrap();
     let opens_at = Timestamp::from_secs(1_780_876_860);
@@ -26,11 +26,11 @@ pub fn question() -> Question {
     }
 }
 
-pub fn market_id() -> MarketId {
+pub(crate) fn market_id() -> MarketId {
     MarketId { venue: Venue::Polymarket, native: format!("0x{}", "ab".repeat(32)) }
 }
 
-pub fn rules() -> TopicRules {
+pub(crate) fn rules() -> TopicRules {
     TopicRules {
         id: TopicId::new("btc-usd.up-5m.60s").unwrap(),
         version: 1,
@@ -52,7 +52,7 @@ fn miner() -> MinerId {
     MinerId([7; 32])
 }
 
-pub fn reveal() -> Reveal {
+pub(crate) fn reveal() -> Reveal {
     Reveal {
         miner: miner(),
         question: question().id,
@@ -87,7 +87,7 @@ fn txn() -> Txn {
     }
 }
 
-pub fn raws() -> Vec<(&'static str, Raw)> {
+pub(crate) fn raws() -> Vec<(&'static str, Raw)> {
     vec![
         ("connected", Raw::Connected { conn: 1 }),
         ("frame", Raw::Frame { conn: 1, bytes: b"PONG".to_vec() }),
@@ -97,7 +97,7 @@ pub fn raws() -> Vec<(&'static str, Raw)> {
     ]
 }
 
-pub fn market_events() -> Vec<(&'static str, MarketEvent)> {
+pub(crate) fn market_events() -> Vec<(&'static str, MarketEvent)> {
     vec![
         (
             "listed",
@@ -131,7 +131,7 @@ pub fn market_events() -> Vec<(&'static str, MarketEvent)> {
     ]
 }
 
-pub fn intakes() -> Vec<(&'static str, Intake)> {
+pub(crate) fn intakes() -> Vec<(&'static str, Intake)> {
     let determination =
         Determination::Determined { up: true, closing: IndexPrice(63_304_200_301_195_075_000_000) };
     vec![
@@ -226,7 +226,7 @@ fn signal() -> Signal {
     }
 }
 
-pub fn verdicts() -> Vec<(&'static str, Verdict)> {
+pub(crate) fn verdicts() -> Vec<(&'static str, Verdict)> {
     let q = question();
     let account = AccountId::new("acme").unwrap();
     vec![
@@ -325,7 +325,7 @@ pub fn verdicts() -> Vec<(&'static str, Verdict)> {
     ]
 }
 
-pub fn inference() -> InferenceResult {
+pub(crate) fn inference() -> InferenceResult {
     InferenceResult {
         miner: miner(),
         question: question().id,
