@@ -144,15 +144,17 @@ pub fn load(file: Option<&Path>, env: &BTreeMap<String, String>, flags: &[(&str,
     let mut merged = defaults.clone();
     note(&defaults, "", "default", &mut origin);
     if let Some(path) = file {
-        let text = fs::read_to_string(path)
-            .with_context(|| format!("reading {} (make one with `oraculo config show > FILE`)", path.display()))?;
+        let text = fs::read_to_string(path).with_context(|| {
+            format!("reading {} (make one with `oraculo config show > FILE`)", path.display())
+        })?;
         let table: toml::Table = toml::from_str(&text).with_context(|| path.display().to_string())?;
         // Parsed on its own first, so that an unknown key is named with its line in the user's file.
         toml::from_str::<Config>(&text).with_context(|| path.display().to_string())?;
         note(&table, "", &format!("file {}", path.display()), &mut origin);
         merge(&mut merged, table);
     }
-    let from_env = ENV.iter().filter_map(|(name, key)| Some((*key, env.get(*name)?.clone(), format!("env {name}"))));
+    let from_env =
+        ENV.iter().filter_map(|(name, key)| Some((*key, env.get(*name)?.clone(), format!("env {name}"))));
     let from_flags = flags.iter().map(|(key, value)| (*key, value.clone(), "flag".to_owned()));
     for (key, value, from) in from_env.chain(from_flags) {
         set(&mut merged, key, value);
@@ -206,10 +208,19 @@ fn set(table: &mut toml::Table, key: &str, value: String) {
 
 fn check(config: &Config) -> Result<()> {
     ensure!(schemas::id::is_name(&config.network.name), "network.name: 1 to 64 of a-z 0-9 . _ -");
-    ensure!(config.network.epoch_s >= config.venue.interval_s, "network.epoch_s must cover at least one market");
+    ensure!(
+        config.network.epoch_s >= config.venue.interval_s,
+        "network.epoch_s must cover at least one market"
+    );
     ensure!((1..=16).contains(&config.network.validators), "network.validators must be 1 to 16");
-    ensure!(config.venue.interval_s >= 300, "venue.interval_s must be at least 300 (the horizons are 60, 150 and 240 s)");
-    config.listen.parse::<std::net::SocketAddr>().with_context(|| format!("listen: {:?} is no address", config.listen))?;
+    ensure!(
+        config.venue.interval_s >= 300,
+        "venue.interval_s must be at least 300 (the horizons are 60, 150 and 240 s)"
+    );
+    config
+        .listen
+        .parse::<std::net::SocketAddr>()
+        .with_context(|| format!("listen: {:?} is no address", config.listen))?;
     let mut names = std::collections::BTreeSet::new();
     for miner in &config.miners {
         ensure!(schemas::id::is_name(&miner.name), "miners.name {:?}: 1 to 64 of a-z 0-9 . _ -", miner.name);
@@ -218,8 +229,16 @@ fn check(config: &Config) -> Result<()> {
         }
     }
     for customer in &config.customers {
-        ensure!(schemas::id::is_name(&customer.account), "customers.account {:?} is no name", customer.account);
-        ensure!(customer.prepaid_micros > 0, "customers.{}: prepaid_micros must be positive", customer.account);
+        ensure!(
+            schemas::id::is_name(&customer.account),
+            "customers.account {:?} is no name",
+            customer.account
+        );
+        ensure!(
+            customer.prepaid_micros > 0,
+            "customers.{}: prepaid_micros must be positive",
+            customer.account
+        );
     }
     Ok(())
 }

@@ -13,6 +13,8 @@ use tokio::sync::broadcast;
 
 use crate::clock::Clock;
 use crate::kernel::{Cmd, KernelHandle};
+use crate::probe::Probe;
+use crate::roles::desk::Waiting;
 use crate::signing::ValidatorKey;
 use crate::wire::Deed;
 
@@ -29,10 +31,10 @@ pub struct MinerHand {
 
 /// Everything deeds need.
 pub struct Deeds {
-    /// The venue's sockets.
-    pub venue: VenueEdge,
-    /// The models.
-    pub lane: Lane,
+    /// The venue's sockets, where the feed is.
+    pub venue: Option<VenueEdge>,
+    /// The models, where miners are.
+    pub lane: Option<Lane>,
     /// Miners, by index in the plan.
     pub miners: Vec<MinerHand>,
     /// Validators, by index in the plan.
@@ -41,6 +43,10 @@ pub struct Deeds {
     pub network: [u8; 32],
     /// Where subscribers' sockets listen.
     pub pushes: broadcast::Sender<Arc<Push>>,
+    /// Measures questions on their way, in benchmarks.
+    pub probe: Option<Probe>,
+    /// Whoever waits for verdicts of another process.
+    pub answers: Arc<Waiting>,
     /// The way back to the kernel, for deeds that fail at once.
     pub kernel: KernelHandle,
 }
@@ -55,9 +61,16 @@ impl Deeds {
             }
             Deed::Infer(request) => {
                 clock.enter();
+                if let Some(probe) = &self.probe {
+                    probe.asked(request.question);
+                }
                 let (miner, question, bundle) = (request.miner, request.question, request.bundle);
-                if let Err(error) = self.lane.submit(request) {
-                    let answer = Answer::Failed(error.code().to_owned());
+                let sent = match &self.lane {
+                    Some(lane) => lane.submit(request).map_err(|e| e.code()),
+                    None => Err("no_lane"),
+                };
+                if let Err(code) = sent {
+                    let answer = Answer::Failed(code.to_owned());
                     self.back(Cmd::Inference(InferenceResult { miner, question, bundle, answer }), clock);
                 }
                 None
@@ -70,11 +83,20 @@ impl Deeds {
                 let hand = &self.miners[miner];
                 Some(Intake::Reveal(hand.key.reveal(&self.network, hand.bundle, question, &forecast)))
             }
-            Deed::Report { validator, draft } => Some(Intake::Report(self.validators[validator].report(draft))),
+            Deed::Report { validator, draft } => {
+                Some(Intake::Report(self.validators[validator].report(draft)))
+            }
             Deed::Vote { validator, epoch, root } => {
                 Some(Intake::Vote(self.validators[validator].vote(epoch, root)))
             }
+            Deed::Answer(verdict) => {
+                self.answers.answer(*verdict);
+                None
+            }
             Deed::Push(push) => {
+                if let (Some(probe), Push::Signal { signal }) = (&self.probe, &*push) {
+                    probe.issued(signal.question);
+                }
                 // No subscriber is no error.
                 let _ = self.pushes.send(push);
                 None
@@ -88,13 +110,15 @@ impl Deeds {
             FeedDeed::Connect { conn } | FeedDeed::Close { conn } => {
                 Some(Raw::Closed { conn: *conn, reason: OVERLOADED.to_owned() })
             }
-            FeedDeed::Fetch { request, .. } => {
-                Some(Raw::Rest(RestReply { request: *request, status: 0, bytes: OVERLOADED.as_bytes().to_vec() }))
-            }
+            FeedDeed::Fetch { request, .. } => Some(Raw::Rest(RestReply {
+                request: *request,
+                status: 0,
+                bytes: OVERLOADED.as_bytes().to_vec(),
+            })),
             FeedDeed::Send { .. } => None,
         };
         clock.enter();
-        if self.venue.deed(deed).is_err() {
+        if self.venue.as_ref().is_none_or(|venue| venue.deed(deed).is_err()) {
             match answer {
                 Some(raw) => self.back(Cmd::Raw(raw), clock),
                 None => clock.leave(1),

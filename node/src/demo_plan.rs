@@ -16,7 +16,8 @@ use crate::clock::Clock;
 use crate::deeds::MinerHand;
 use crate::genesis::{self, Customer, HORIZONS_S, MINER_STAKE, TOPIC_PREFIX};
 use crate::keyring::Keyring;
-use crate::plan::{FeedPlan, MachinesPlan, MinerPlan};
+use crate::plan::{FeedPlan, MachinesPlan, MinerPlan, Role};
+use crate::probe::Probe;
 use crate::run_dir::{FORMAT, RunDir, RunManifest};
 use crate::signing::ValidatorKey;
 use crate::start::Start;
@@ -60,6 +61,8 @@ pub struct Options<'a> {
     pub device: Device,
     /// Address of the API.
     pub listen: SocketAddr,
+    /// Measures questions on their way, in benchmarks.
+    pub probe: Option<Probe>,
 }
 
 /// Names of the demo's topics.
@@ -87,13 +90,17 @@ pub fn plan(options: &Options<'_>) -> Result<Start> {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         source: options.source.clone(),
         machines: MachinesPlan {
+            role: Role::All,
             feed: FeedPlan {
                 symbol: options.day.symbol.clone(),
                 slug_prefix: options.day.slug_prefix.clone(),
                 interval_s: options.day.interval_s,
                 seed: options.seed,
             },
-            miners: cast.iter().map(|(name, kind, key, bundle)| miner(name, kind, key, bundle.as_deref())).collect(),
+            miners: cast
+                .iter()
+                .map(|(name, kind, key, bundle)| miner(name, kind, key, bundle.as_deref()))
+                .collect(),
             validators: VALIDATORS,
         },
         finished: None,
@@ -122,6 +129,7 @@ pub fn plan(options: &Options<'_>) -> Result<Start> {
         endpoints: Endpoints { ws_url: options.twin.ws_url.clone(), rest_url: options.twin.rest_url.clone() },
         clock: options.clock.clone(),
         listen: options.listen,
+        probe: options.probe.clone(),
     })
 }
 

@@ -2,8 +2,8 @@
 
 use schemas::time::NANOS_PER_SEC;
 use schemas::{
-    AccountCommand, AccountId, Intake, Micros, MinerJoined, NetworkRules, Ppm, Q32, ScoringRule, Subscription,
-    SubscriptionId, Timestamp, TopicId, TopicRules, ValidatorId, ValidatorSeat,
+    AccountCommand, AccountId, Intake, Micros, MinerJoined, NetworkRules, Ppm, Q32, ScoringRule,
+    Subscription, SubscriptionId, Timestamp, TopicId, TopicRules, ValidatorId, ValidatorSeat,
 };
 
 /// When the questions of the 5-minute markets open, seconds after the market's start.

@@ -8,18 +8,20 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use api::Receipt;
-use bus::{Applied, Driver, FileLog, SnapshotStore, Wiring as _};
+use bus::{Applied, Driver, FileLog, Log as _, SnapshotStore};
 use schemas::{Entry, InferenceResult, Intake, Raw, Stream, Timestamp, Verdict};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::clock::Clock;
 use crate::deeds::{Deeds, settled_by};
-use crate::wire::{Deed, Machines};
+use crate::wire::{Deed, Wired};
 
 /// How many commands may wait for the kernel.
 pub const QUEUE: usize = 4_096;
 /// How many commands share one group commit.
 const BATCH: usize = 1_024;
+/// How many entries a reader gets at once.
+const CHUNK: usize = 512;
 /// How long the kernel sleeps at most when nothing asks for it.
 const NAP: Duration = Duration::from_millis(100);
 
@@ -37,6 +39,10 @@ pub enum Cmd {
     Inference(InferenceResult),
     /// Simulated time moves to `to`: serve every wake up to there, in order, then reply.
     Advance { to: Timestamp, done: oneshot::Sender<()> },
+    /// Entries of another process, in order; the reply is the last durable number once they are.
+    Follow { entries: Vec<(Stream, Vec<u8>)>, taken: oneshot::Sender<u64> },
+    /// Durable entries from this number on, a chunk at a time.
+    Read { from: u64, reply: oneshot::Sender<Vec<Entry>> },
     /// Store a snapshot and stop.
     Stop { done: oneshot::Sender<Finished> },
 }
@@ -107,28 +113,37 @@ impl KernelHandle {
 }
 
 /// The kernel: owned by its thread.
-pub struct Kernel {
-    driver: Driver<FileLog, Machines>,
+pub struct Kernel<W: Wired> {
+    driver: Driver<FileLog, W>,
     deeds: Deeds,
     clock: Clock,
     rx: mpsc::Receiver<Cmd>,
     snapshots: Option<SnapshotStore>,
     replies: Vec<(oneshot::Sender<Receipt>, Receipt)>,
     held: Vec<Deed>,
+    taken: Vec<oneshot::Sender<u64>>,
+    durable: Option<watch::Sender<u64>>,
     now: Timestamp,
 }
 
-impl Kernel {
+impl<W: Wired> Kernel<W> {
     /// A kernel over a recovered driver.
     pub fn new(
-        driver: Driver<FileLog, Machines>,
+        driver: Driver<FileLog, W>,
         deeds: Deeds,
         clock: Clock,
         rx: mpsc::Receiver<Cmd>,
         snapshots: Option<SnapshotStore>,
     ) -> Self {
         let now = driver.last_at();
-        Self { driver, deeds, clock, rx, snapshots, replies: Vec::new(), held: Vec::new(), now }
+        let (replies, held, taken) = (Vec::new(), Vec::new(), Vec::new());
+        Self { driver, deeds, clock, rx, snapshots, replies, held, taken, durable: None, now }
+    }
+
+    /// Commits every batch and announces the last durable number, for whoever publishes the journal.
+    #[must_use]
+    pub fn announcing(self, durable: Option<watch::Sender<u64>>) -> Self {
+        Self { durable, ..self }
     }
 
     /// Runs until told to stop. Errors are fatal: the journal is in doubt and nothing may be acknowledged.
@@ -152,7 +167,11 @@ impl Kernel {
     }
 
     /// Takes this command and whatever else waits, up to a batch.
-    fn batch(&mut self, first: Cmd, runtime: &tokio::runtime::Handle) -> Result<Option<oneshot::Sender<Finished>>> {
+    fn batch(
+        &mut self,
+        first: Cmd,
+        runtime: &tokio::runtime::Handle,
+    ) -> Result<Option<oneshot::Sender<Finished>>> {
         let mut next = Some(first);
         for _ in 0..BATCH {
             match next {
@@ -191,8 +210,29 @@ impl Kernel {
                 }
                 self.settle()?;
             }
+            Cmd::Follow { entries, taken } => self.follow(entries, taken)?,
+            Cmd::Read { from, reply } => {
+                let mut entries = self.driver.log_mut().read(from, CHUNK).context("reading the journal")?;
+                let durable = self.driver.durable_seq();
+                entries.retain(|e| e.record.seq <= durable);
+                // A reader that went away needs nothing.
+                let _ = reply.send(entries);
+            }
             Cmd::Advance { .. } | Cmd::Stop { .. } => unreachable!("handled by the batch"),
         }
+        Ok(())
+    }
+
+    /// Another version may say what this one cannot read: that is refused and logged, and nothing changes.
+    fn follow(&mut self, entries: Vec<(Stream, Vec<u8>)>, taken: oneshot::Sender<u64>) -> Result<()> {
+        for (stream, body) in entries {
+            match self.driver.submit(stream, body, self.now) {
+                Ok(_) => self.settle()?,
+                Err(e) if e.is_refusal() => tracing::error!("refused an entry of another process: {e}"),
+                Err(e) => return Err(e).context("the journal refused a record"),
+            }
+        }
+        self.taken.push(taken);
         Ok(())
     }
 
@@ -209,7 +249,7 @@ impl Kernel {
                 return Ok(());
             }
             for deed in deeds {
-                if matches!(deed, Deed::Push(_)) {
+                if matches!(deed, Deed::Push(_) | Deed::Answer(_)) {
                     self.held.push(deed);
                 } else if let Some(intake) = self.deeds.execute(deed, &self.clock) {
                     self.submit(Stream::Intake, schemas::encode(&intake))?;
@@ -220,7 +260,8 @@ impl Kernel {
 
     /// Group commit, then everything that waited for it.
     fn release(&mut self) -> Result<()> {
-        if self.held.is_empty() && self.replies.is_empty() {
+        let behind = self.durable.is_some() && self.driver.durable_seq() < self.driver.last_seq();
+        if self.held.is_empty() && self.replies.is_empty() && self.taken.is_empty() && !behind {
             return Ok(());
         }
         let deeds = self.driver.commit().context("the group commit failed; nothing was acknowledged")?;
@@ -231,6 +272,13 @@ impl Kernel {
         for (reply, receipt) in self.replies.drain(..) {
             // A client that hung up gets no receipt; its record stands.
             let _ = reply.send(receipt);
+        }
+        for taken in self.taken.drain(..) {
+            // A follower that is stopping looks for its entries in the journal when it starts again.
+            let _ = taken.send(self.driver.durable_seq());
+        }
+        if let Some(durable) = &self.durable {
+            durable.send_replace(self.driver.durable_seq());
         }
         Ok(())
     }
@@ -276,10 +324,10 @@ impl Kernel {
             }
             let next = runtime.block_on(async { tokio::time::timeout(NAP, self.rx.recv()).await });
             match next {
-                Ok(Some(cmd @ (Cmd::Raw(_) | Cmd::Inference(_) | Cmd::Intake { .. }))) => self.take(cmd)?,
                 Ok(Some(Cmd::Advance { done, .. })) => drop(done),
                 // Stopping in the middle of a step: the caller drops its end, so nobody waits.
                 Ok(Some(Cmd::Stop { .. }) | None) => return Ok(()),
+                Ok(Some(cmd)) => self.take(cmd)?,
                 Err(_elapsed) if naps >= PATIENCE => {
                     tracing::warn!(in_flight = self.clock.in_flight(), "a wake did not settle");
                     return Ok(());
@@ -304,7 +352,7 @@ impl Kernel {
             last_seq: self.driver.last_seq(),
             chain: self.driver.log().chain(),
             digest: self.driver.wiring().digest(),
-            tally: self.driver.wiring().tally.clone(),
+            tally: self.driver.wiring().machines().tally.clone(),
         };
         if let Some(store) = &self.snapshots {
             self.driver.save_snapshot(store).context("storing the snapshot")?;

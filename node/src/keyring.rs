@@ -26,7 +26,8 @@ impl Keyring {
     }
 
     fn open(path: &Path) -> Result<Self> {
-        let mode = fs::metadata(path).with_context(|| format!("reading {}", path.display()))?.permissions().mode();
+        let mode =
+            fs::metadata(path).with_context(|| format!("reading {}", path.display()))?.permissions().mode();
         if mode & 0o077 != 0 {
             bail!("{} can be read by others; run: chmod 600 {}", path.display(), path.display());
         }
@@ -46,7 +47,9 @@ impl Keyring {
             .mode(0o600)
             .open(path)
             .with_context(|| format!("creating {}", path.display()))?;
-        writeln!(file, "{}", hex::encode(root)).and_then(|()| file.sync_all()).context("writing the key file")?;
+        writeln!(file, "{}", hex::encode(root))
+            .and_then(|()| file.sync_all())
+            .context("writing the key file")?;
         Ok(Self { root })
     }
 

@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::deeds::MinerHand;
 use crate::genesis::{self, Customer, HORIZONS_S, MINER_STAKE, TOPIC_PREFIX};
 use crate::keyring::Keyring;
-use crate::plan::{FeedPlan, MachinesPlan, MinerPlan};
+use crate::plan::{FeedPlan, MachinesPlan, MinerPlan, Role};
 use crate::run_dir::{FORMAT, RunDir, RunManifest};
 use crate::signing::ValidatorKey;
 use crate::start::Start;
@@ -29,16 +29,27 @@ struct Cast {
 
 /// Loads keys and models; continues the folder's run or begins one.
 pub fn plan(config: &Config, ort_lib: Option<PathBuf>) -> Result<Start> {
-    let dir = RunDir::open_or_create(&config.dir)?;
+    plan_role(config, ort_lib, Role::All)
+}
+
+/// The same for a process of one role, whose run is a folder of its own inside the node's.
+pub fn plan_role(config: &Config, ort_lib: Option<PathBuf>, role: Role) -> Result<Start> {
+    let root = match role {
+        Role::All => config.dir.clone(),
+        one => config.dir.join(one.name()),
+    };
+    let dir = RunDir::open_or_create(&root)?;
     let keyring = Keyring::open_or_create(&config.dir.join("node.key"))?;
-    let cast = cast(config, &keyring)?;
+    // Who takes part is for those to know who name the miners to the network, and for the miners themselves.
+    let casts = role.does(Role::Miner) || role.does(Role::Validator);
+    let cast = if casts { cast(config, &keyring)? } else { Vec::new() };
     let validators: Vec<(String, ValidatorKey)> = (0..config.network.validators)
         .map(|i| format!("validator-{i}"))
         .map(|name| (name.clone(), ValidatorKey::from_seed(keyring.seed("validator", &name))))
         .collect();
     let seats: Vec<_> = validators.iter().map(|(name, key)| (key.id(), name.clone())).collect();
     let network = genesis::network(&config.network.name, &seats, config.network.epoch_s);
-    let manifest = manifest(config, &dir, &cast)?;
+    let manifest = manifest(config, &dir, &cast, role)?;
     let clock = Clock::Wall;
     let topics = HORIZONS_S
         .map(|h| genesis::topic(&config.venue.symbol, config.venue.interval_s, h, config.network.epoch_s))
@@ -49,7 +60,8 @@ pub fn plan(config: &Config, ort_lib: Option<PathBuf>) -> Result<Start> {
         kind: c.kind.clone(),
         stake: MINER_STAKE,
     };
-    let customers: Vec<Customer> = config.customers.iter().map(|c| customer(&c.account, c.prepaid_micros)).collect();
+    let customers: Vec<Customer> =
+        config.customers.iter().map(|c| customer(&c.account, c.prepaid_micros)).collect();
     Ok(Start {
         genesis: genesis::records(
             network.clone(),
@@ -69,6 +81,7 @@ pub fn plan(config: &Config, ort_lib: Option<PathBuf>) -> Result<Start> {
         endpoints: Endpoints { ws_url: config.venue.ws_url.clone(), rest_url: config.venue.rest_url.clone() },
         clock,
         listen: config.listen.parse().context("listen")?,
+        probe: None,
     })
 }
 
@@ -84,7 +97,8 @@ fn member(miner: &crate::config::MinerConfig, keyring: &Keyring, models: &Path) 
         return Ok(Cast { name: miner.name.clone(), kind: "copycat".to_owned(), key, bundle: None });
     }
     let dir = models.join(&miner.bundle);
-    let bundle = Bundle::load(&dir).with_context(|| format!("miner {}: loading {}", miner.name, dir.display()))?;
+    let bundle =
+        Bundle::load(&dir).with_context(|| format!("miner {}: loading {}", miner.name, dir.display()))?;
     let kind = bundle.manifest().kind.name().to_owned();
     Ok(Cast { name: miner.name.clone(), kind, key, bundle: Some(Arc::new(bundle)) })
 }
@@ -94,7 +108,7 @@ fn hand(cast: Cast) -> MinerHand {
 }
 
 /// The folder's manifest must be of the same machines: replay could not follow a change.
-fn manifest(config: &Config, dir: &RunDir, cast: &[Cast]) -> Result<RunManifest> {
+fn manifest(config: &Config, dir: &RunDir, cast: &[Cast], role: Role) -> Result<RunManifest> {
     let miner = |c: &Cast| MinerPlan {
         name: c.name.clone(),
         kind: c.kind.clone(),
@@ -103,6 +117,7 @@ fn manifest(config: &Config, dir: &RunDir, cast: &[Cast]) -> Result<RunManifest>
         bundle: c.bundle.as_ref().map(|b| b.id().to_string()),
     };
     let machines = MachinesPlan {
+        role,
         feed: FeedPlan {
             symbol: config.venue.symbol.clone(),
             slug_prefix: config.venue.slug_prefix.clone(),

@@ -14,10 +14,48 @@ use validator::Validator;
 
 use crate::wire::Machines;
 
+/// What a process does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Everything in this process; no Redis.
+    #[default]
+    All,
+    /// The venue's feed, the question schedule and the raw archive.
+    Ingest,
+    /// The configured miners.
+    Miner,
+    /// The sequencer of the intake, resolvers and validators.
+    Validator,
+    /// REST, WebSocket and dashboard.
+    Api,
+}
+
+impl Role {
+    /// As it is written on the command line and in names of outboxes and folders.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Ingest => "ingest",
+            Self::Miner => "miner",
+            Self::Validator => "validator",
+            Self::Api => "api",
+        }
+    }
+
+    /// Whether this process does what `part` does.
+    pub fn does(self, part: Self) -> bool {
+        self == Self::All || self == part
+    }
+}
+
 /// Which machines run in a process and with which settings.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MachinesPlan {
+    /// Which of the machines are built.
+    #[serde(default)]
+    pub role: Role,
     /// The venue feed.
     pub feed: FeedPlan,
     /// The miners hosted here.
@@ -91,22 +129,27 @@ impl MachinesPlan {
             seed: schemas::id::derive("oraculo/feed-seed/1", &[&self.feed.seed.to_be_bytes()]),
             ..FeedConfig::default()
         });
-        let scheduler =
-            Scheduler::new(SchedulerConfig { symbol: self.feed.symbol.clone(), ..SchedulerConfig::default() });
-        let resolver =
-            || Resolver::new(ResolverConfig { symbol: self.feed.symbol.clone(), ..ResolverConfig::default() });
-        let miners: Result<Vec<_>> = self
-            .miners
+        let scheduler = Scheduler::new(SchedulerConfig {
+            symbol: self.feed.symbol.clone(),
+            ..SchedulerConfig::default()
+        });
+        let resolver = || {
+            Resolver::new(ResolverConfig { symbol: self.feed.symbol.clone(), ..ResolverConfig::default() })
+        };
+        let hosted = if self.role.does(Role::Miner) { self.miners.as_slice() } else { &[] };
+        let miners: Result<Vec<_>> = hosted
             .iter()
             .map(|m| m.build(&self.feed.symbol).with_context(|| format!("miner {}", m.name)))
             .collect();
+        let (ingests, sells) = (self.role.does(Role::Ingest), self.role.does(Role::Api));
+        let validators = if self.role.does(Role::Validator) { self.validators } else { 0 };
         Ok(Machines {
-            feed,
-            scheduler,
-            resolvers: (0..self.validators).map(|_| resolver()).collect(),
+            feed: ingests.then_some(feed),
+            scheduler: ingests.then_some(scheduler),
+            resolvers: (0..validators).map(|_| resolver()).collect(),
             miners: miners?,
-            validators: (0..self.validators).map(|_| Validator::new(validator::Limits::default())).collect(),
-            view: Arc::new(RwLock::new(api::View::new(api::ViewLimits::default()))),
+            validators: (0..validators).map(|_| Validator::new(validator::Limits::default())).collect(),
+            view: sells.then(|| Arc::new(RwLock::new(api::View::new(api::ViewLimits::default())))),
             tally: crate::tally::Tally::default(),
         })
     }

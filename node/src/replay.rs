@@ -62,7 +62,8 @@ pub fn replay(
     progress: &mut dyn FnMut(u64),
 ) -> Result<Replayed> {
     let manifest = dir.manifest()?;
-    let mut log = FileLog::open_read_only(dir.journal(), FileOptions::default()).context("opening the journal")?;
+    let mut log =
+        FileLog::open_read_only(dir.journal(), FileOptions::default()).context("opening the journal")?;
     ensure!(log.last().0 > 0, "the journal is empty");
     let mut watched = Watched { machines: manifest.machines.build()?, watch };
     let report = bus::replay(&mut log, &mut watched, progress)?;
@@ -75,14 +76,25 @@ pub fn check(replayed: &Replayed) -> Result<()> {
         bail!("the run never ended in good order, so there is no digest to hold the replay against");
     };
     let report = &replayed.report;
-    ensure!(report.missing == 0, "{} derived records are missing after record {}", report.missing, report.last.0);
+    ensure!(
+        report.missing == 0,
+        "{} derived records are missing after record {}",
+        report.missing,
+        report.last.0
+    );
     ensure!(
         report.last.0 == finished.last_seq,
         "the journal ends at record {}, the run ended at record {}",
         report.last.0,
         finished.last_seq
     );
-    ensure!(report.chain.to_string() == finished.chain, "the chain over the journal differs from the live run's");
-    ensure!(report.digest.to_string() == finished.digest, "the digest of the machines differs from the live run's");
+    ensure!(
+        report.chain.to_string() == finished.chain,
+        "the chain over the journal differs from the live run's"
+    );
+    ensure!(
+        report.digest.to_string() == finished.digest,
+        "the digest of the machines differs from the live run's"
+    );
     Ok(())
 }

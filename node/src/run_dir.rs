@@ -59,7 +59,10 @@ impl RunDir {
     pub fn open(root: &Path) -> Result<Self> {
         let dir = Self { root: root.to_owned() };
         if !dir.manifest_path().is_file() {
-            bail!("{} is no run: it has no run.json (a run is made by `oraculo demo --dir DIR` or `oraculo run`)", root.display());
+            bail!(
+                "{} is no run: it has no run.json (a run is made by `oraculo demo --dir DIR` or `oraculo run`)",
+                root.display()
+            );
         }
         Ok(dir)
     }
@@ -123,7 +126,9 @@ impl RunDir {
         let mut text = serde_json::to_string_pretty(manifest).context("encoding the manifest")?;
         text.push('\n');
         fs::write(&tmp, text).with_context(|| format!("writing {}", tmp.display()))?;
-        fs::File::open(&tmp).and_then(|f| f.sync_all()).with_context(|| format!("syncing {}", tmp.display()))?;
+        fs::File::open(&tmp)
+            .and_then(|f| f.sync_all())
+            .with_context(|| format!("syncing {}", tmp.display()))?;
         fs::rename(&tmp, &path).with_context(|| format!("renaming to {}", path.display()))
     }
 }

@@ -14,16 +14,18 @@ use forecaster::bundle::Bundle;
 use forecaster::edge::{Device, Engine, Lane, LaneConfig};
 use ingest::edge::{Endpoints, VenueEdge};
 use schemas::{AccountId, Intake, Raw};
-use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::JoinHandle as Task;
 
 use crate::clock::Clock;
 use crate::deeds::{Deeds, MinerHand};
 use crate::desk::KernelDesk;
 use crate::kernel::{Cmd, Finished, Kernel, KernelHandle};
+use crate::probe::Probe;
 use crate::run_dir::{FinishedRun, RunDir, RunManifest};
 use crate::signing::ValidatorKey;
-use crate::wire::Machines;
+use crate::roles::desk::Waiting;
+use crate::wire::{Machines, Wired};
 
 /// How many pushes a slow reader of the fan-out may be behind before it must catch up from the view.
 const PUSHES: usize = 4_096;
@@ -56,6 +58,8 @@ pub struct Start {
     pub clock: Clock,
     /// Address of the API.
     pub listen: SocketAddr,
+    /// Measures questions on their way, in benchmarks.
+    pub probe: Option<Probe>,
 }
 
 /// A running node.
@@ -68,59 +72,95 @@ pub struct Running {
     pub addr: SocketAddr,
     /// API keys.
     pub keys: api::keys::KeyStore,
+    core: Core,
+    server: Server,
+}
+
+/// A journal with its machines, recovered; nothing runs yet.
+pub(crate) struct Opened<W: Wired> {
+    pub(crate) driver: Driver<FileLog, W>,
+    snapshots: SnapshotStore,
+}
+
+/// How a kernel is tied to other processes; not at all by default.
+#[derive(Default)]
+pub(crate) struct Ties {
+    /// Hears the last durable number of the journal.
+    pub(crate) durable: Option<watch::Sender<u64>>,
+    /// Who waits for verdicts that another process gives.
+    pub(crate) answers: Arc<Waiting>,
+}
+
+/// A running kernel with its edges.
+pub(crate) struct Core {
+    pub(crate) kernel: KernelHandle,
+    pub(crate) view: Option<SharedView>,
+    pub(crate) pushes: broadcast::Sender<Arc<Push>>,
     dir: RunDir,
     manifest: RunManifest,
     thread: JoinHandle<Result<()>>,
-    server: Task<std::io::Result<()>>,
-    stop_server: oneshot::Sender<()>,
+}
+
+/// A running API.
+pub(crate) struct Server {
+    pub(crate) addr: SocketAddr,
+    task: Task<std::io::Result<()>>,
+    stop: oneshot::Sender<()>,
 }
 
 impl Start {
     /// Recovers the journal and starts everything. The clock's twin, if there is one, may play afterwards.
     pub async fn run(self) -> Result<Running> {
-        let machines = self.manifest.machines.build()?;
-        let view = Arc::clone(&machines.view);
+        let opened = self.open(|machines| machines)?;
+        let (clock, listen, keys) = (self.clock.clone(), self.listen, self.dir.keys());
+        let core = self.launch(opened, Ties::default())?;
+        let view = core.view.clone().context("a node that does everything has a view")?;
+        let keys = api::keys::KeyStore::open(keys).context("opening the API's key file")?;
+        let desk = Arc::new(KernelDesk(core.kernel.clone()));
+        let server = core.serve(desk, keys.clone(), clock, listen).await?;
+        Ok(Running { kernel: core.kernel.clone(), view, addr: server.addr, keys, core, server })
+    }
+
+    /// Builds the machines of the plan and brings them to the end of the journal.
+    pub(crate) fn open<W: Wired>(&self, wire: impl FnOnce(Machines) -> W) -> Result<Opened<W>> {
+        let (mut driver, snapshots) = open(&self.dir, wire(self.manifest.machines.build()?))?;
+        recover(&mut driver, &snapshots)?;
+        Ok(Opened { driver, snapshots })
+    }
+
+    /// Starts the edges that the machines need, and the kernel.
+    pub(crate) fn launch<W: Wired>(self, opened: Opened<W>, ties: Ties) -> Result<Core> {
+        let Opened { mut driver, snapshots } = opened;
         let (kernel, rx) = KernelHandle::channel();
         let (pushes, _) = broadcast::channel::<Arc<Push>>(PUSHES);
-        let (mut driver, snapshots) = open(&self.dir, machines)?;
-        recover(&mut driver, &snapshots)?;
-
-        let lane = self.lane(&kernel)?;
-        let venue = venue(self.endpoints.clone(), &kernel);
+        let machines = driver.wiring().machines();
+        let (feeds, mines) = (machines.feed.is_some(), !machines.miners.is_empty());
+        let (judges, view) = (!machines.validators.is_empty(), machines.view.clone());
+        let lane = mines.then(|| self.lane(&kernel)).transpose()?;
         let deeds = Deeds {
-            venue,
+            venue: feeds.then(|| venue(self.endpoints.clone(), &kernel)),
             lane,
             miners: self.miners,
             validators: self.validators,
             network: self.network,
             pushes: pushes.clone(),
+            probe: self.probe,
+            answers: ties.answers,
             kernel: kernel.clone(),
         };
-        let fresh = driver.last_seq() == 0;
-        if fresh {
+        if judges && driver.last_seq() == 0 {
             let now = self.clock.now();
             for body in &self.genesis {
                 driver.submit(schemas::Stream::Intake, schemas::encode(body), now)?;
             }
         }
-        let loop_ = Kernel::new(driver, deeds, self.clock.clone(), rx, Some(snapshots));
+        let loop_ = Kernel::new(driver, deeds, self.clock, rx, Some(snapshots)).announcing(ties.durable);
         let runtime = tokio::runtime::Handle::current();
         let thread = std::thread::Builder::new()
             .name("kernel".to_owned())
             .spawn(move || loop_.run(&runtime).inspect_err(|e| tracing::error!("the kernel stopped: {e:#}")))
             .context("starting the kernel thread")?;
-
-        let keys = api::keys::KeyStore::open(self.dir.keys()).context("opening the API's key file")?;
-        let state = api_state(&view, &kernel, &keys, pushes, self.clock);
-        let listener = tokio::net::TcpListener::bind(self.listen)
-            .await
-            .with_context(|| format!("listening on {} (choose another address with --listen)", self.listen))?;
-        let addr = listener.local_addr().context("the API's own address")?;
-        let (stop_server, stopped) = oneshot::channel::<()>();
-        let server = tokio::spawn(api::serve(listener, api::app(state), async move {
-            let _ = stopped.await;
-        }));
-        Ok(Running { kernel, view, addr, keys, dir: self.dir, manifest: self.manifest, thread, server, stop_server })
+        Ok(Core { kernel, view, pushes, dir: self.dir, manifest: self.manifest, thread })
     }
 
     fn lane(&self, kernel: &KernelHandle) -> Result<Lane> {
@@ -141,18 +181,18 @@ impl Start {
     }
 }
 
-fn open(dir: &RunDir, machines: Machines) -> Result<(Driver<FileLog, Machines>, SnapshotStore)> {
+fn open<W: Wired>(dir: &RunDir, wiring: W) -> Result<(Driver<FileLog, W>, SnapshotStore)> {
     let log = FileLog::open(dir.journal(), FileOptions::default()).context("opening the journal")?;
     if let Some(torn) = log.torn() {
         tracing::warn!(seq = torn.seq, bytes = torn.bytes, "cut off a record that was never acknowledged");
     }
     let snapshots =
         SnapshotStore::open(dir.snapshots(), SnapshotOptions::default()).context("opening the snapshots")?;
-    Ok((Driver::new(log, machines, Limits::default()), snapshots))
+    Ok((Driver::new(log, wiring, Limits::default()), snapshots))
 }
 
 /// Snapshot + tail. What was in flight at the venue when the process died is answered with its failure.
-fn recover(driver: &mut Driver<FileLog, Machines>, snapshots: &SnapshotStore) -> Result<()> {
+fn recover<W: Wired>(driver: &mut Driver<FileLog, W>, snapshots: &SnapshotStore) -> Result<()> {
     if driver.last_seq() == 0 {
         return Ok(());
     }
@@ -162,7 +202,7 @@ fn recover(driver: &mut Driver<FileLog, Machines>, snapshots: &SnapshotStore) ->
     }
     tracing::info!(snapshot = ?recovery.snapshot, replayed = recovery.external + recovery.derived, "recovered");
     // Requests that were in flight time out in the feed; its connection is gone with the old process.
-    let conn = driver.wiring().feed.conn();
+    let conn = driver.wiring().machines().feed.as_ref().map_or(0, ingest::Feed::conn);
     if conn > 0 {
         let gone = Raw::Closed { conn, reason: "the node restarted".to_owned() };
         driver.submit(schemas::Stream::Raw, schemas::encode(&gone), driver.last_at())?;
@@ -183,15 +223,60 @@ fn venue(endpoints: Endpoints, kernel: &KernelHandle) -> VenueEdge {
     VenueEdge::spawn(endpoints, tx)
 }
 
-fn api_state(
-    view: &SharedView,
-    kernel: &KernelHandle,
-    keys: &api::keys::KeyStore,
-    pushes: broadcast::Sender<Arc<Push>>,
-    clock: Clock,
-) -> ApiState {
-    let now = Arc::new(move || clock.now());
-    ApiState::new(Arc::clone(view), Arc::new(KernelDesk(kernel.clone())), keys.clone(), pushes, now)
+impl Core {
+    /// Starts the API over this kernel's view.
+    pub(crate) async fn serve(
+        &self,
+        desk: Arc<dyn api::Desk>,
+        keys: api::keys::KeyStore,
+        clock: Clock,
+        listen: SocketAddr,
+    ) -> Result<Server> {
+        let view = self.view.clone().context("this process has no view to serve")?;
+        let now = Arc::new(move || clock.now());
+        let state = ApiState::new(view, desk, keys, self.pushes.clone(), now);
+        let listener = tokio::net::TcpListener::bind(listen)
+            .await
+            .with_context(|| format!("listening on {listen} (choose another address with --listen)"))?;
+        let addr = listener.local_addr().context("the API's own address")?;
+        let (stop, stopped) = oneshot::channel::<()>();
+        let task = tokio::spawn(api::serve(listener, api::app(state), async move {
+            let _ = stopped.await;
+        }));
+        Ok(Server { addr, task, stop })
+    }
+
+    /// Whether the kernel is gone.
+    pub(crate) fn is_down(&self) -> bool {
+        self.thread.is_finished()
+    }
+
+    /// The kernel commits, snapshots and stops; the manifest gets its end.
+    pub(crate) async fn stop(self) -> Result<Finished> {
+        let finished = self.kernel.stop().await;
+        let ended =
+            tokio::task::spawn_blocking(move || self.thread.join()).await.context("joining the kernel")?;
+        ended.map_err(|_| anyhow!("the kernel panicked"))??;
+        let finished = finished.context("the kernel stopped before it was told to")?;
+        let manifest = RunManifest {
+            finished: Some(FinishedRun {
+                last_seq: finished.last_seq,
+                chain: finished.chain.to_string(),
+                digest: finished.digest.to_string(),
+            }),
+            ..self.manifest
+        };
+        self.dir.write_manifest(&manifest)?;
+        Ok(finished)
+    }
+}
+
+impl Server {
+    /// Says goodbye to every client and waits for the last.
+    pub(crate) async fn stop(self) -> Result<()> {
+        let _ = self.stop.send(());
+        self.task.await.context("the API's task panicked")?.context("serving the API")
+    }
 }
 
 impl Running {
@@ -208,32 +293,21 @@ impl Running {
     /// A fresh API key of this account with everything a customer needs.
     pub fn customer_key(&self, account: &AccountId) -> Result<String> {
         let scopes = [Scope::SignalsRead, Scope::Stream, Scope::AccountRead];
-        let key = self.keys.create(account, &scopes, None, crate::clock::wall_now()).context("creating an API key")?;
+        let key = self
+            .keys
+            .create(account, &scopes, None, crate::clock::wall_now())
+            .context("creating an API key")?;
         Ok(key.secret)
     }
 
     /// Whether the kernel is gone.
     pub fn is_down(&self) -> bool {
-        self.thread.is_finished()
+        self.core.is_down()
     }
 
     /// Drains: the API says goodbye, the kernel commits, snapshots and stops; the manifest gets its end.
     pub async fn stop(self) -> Result<Finished> {
-        let _ = self.stop_server.send(());
-        self.server.await.context("the API's task panicked")?.context("serving the API")?;
-        let finished = self.kernel.stop().await;
-        let ended = tokio::task::spawn_blocking(move || self.thread.join()).await.context("joining the kernel")?;
-        ended.map_err(|_| anyhow!("the kernel panicked"))??;
-        let finished = finished.context("the kernel stopped before it was told to")?;
-        let manifest = RunManifest {
-            finished: Some(FinishedRun {
-                last_seq: finished.last_seq,
-                chain: finished.chain.to_string(),
-                digest: finished.digest.to_string(),
-            }),
-            ..self.manifest
-        };
-        self.dir.write_manifest(&manifest)?;
-        Ok(finished)
+        self.server.stop().await?;
+        self.core.stop().await
     }
 }

@@ -12,6 +12,8 @@ use tokio_tungstenite::connect_async;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 
+use crate::probe::Probe;
+
 /// What the customer has seen so far.
 #[derive(Clone, Debug, Default)]
 pub struct Bought {
@@ -31,7 +33,13 @@ pub struct Bought {
 pub type SharedBought = Arc<Mutex<Bought>>;
 
 /// Connects, subscribes to `topics` from their beginning and reads until the server goes away.
-pub async fn run(ws_url: String, key: String, topics: Vec<String>, bought: SharedBought) -> Result<()> {
+pub async fn run(
+    ws_url: String,
+    key: String,
+    topics: Vec<String>,
+    bought: SharedBought,
+    probe: Option<Probe>,
+) -> Result<()> {
     let mut request = ws_url.into_client_request().context("the API's own URL is valid")?;
     request.headers_mut().insert("authorization", format!("Bearer {key}").parse().context("a key is ASCII")?);
     let (socket, _) = connect_async(request).await.context("connecting to the API")?;
@@ -42,7 +50,7 @@ pub async fn run(ws_url: String, key: String, topics: Vec<String>, bought: Share
     loop {
         tokio::select! {
             frame = rx.next() => match frame {
-                Some(Ok(Message::Text(text))) => take(&text, &bought)?,
+                Some(Ok(Message::Text(text))) => take(&text, &bought, probe.as_ref())?,
                 Some(Ok(Message::Close(_))) | None => return Ok(()),
                 Some(Ok(_)) => {}
                 Some(Err(error)) => bail!("the API's socket broke: {error}"),
@@ -52,13 +60,17 @@ pub async fn run(ws_url: String, key: String, topics: Vec<String>, bought: Share
     }
 }
 
-fn take(text: &str, bought: &SharedBought) -> Result<()> {
+fn take(text: &str, bought: &SharedBought, probe: Option<&Probe>) -> Result<()> {
     let frame: Value = serde_json::from_str(text).context("the API sends JSON")?;
     let mut bought = bought.lock().expect("the summary never panics while reading");
     match frame["t"].as_str() {
         Some("signal") => {
-            let topic = frame["topic"].as_str().or(frame["signal"]["topic"].as_str()).unwrap_or_default().to_owned();
-            let seq = frame["seq"].as_u64().or(frame["signal"]["seq"].as_u64()).context("a signal has a seq")?;
+            let topic = frame["topic"].as_str().context("a signal names its topic")?.to_owned();
+            let seq = frame["seq"].as_u64().context("a signal has a seq")?;
+            let question = frame["signal"]["question"].as_str().and_then(|id| id.parse().ok());
+            if let (Some(probe), Some(question)) = (probe, question) {
+                probe.received(question);
+            }
             let last = bought.seqs.insert(topic, seq).unwrap_or(0);
             bought.holes += u64::from(seq != last + 1);
             bought.signals += 1;

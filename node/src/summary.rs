@@ -191,25 +191,51 @@ impl Summary {
             "markets    {} closed: {} provable ({} equal to the venue's outcome, {} not), {} unprovable ({} no strike, {} no closing tick)",
             m.total, m.provable, m.agree, m.disagree, m.unprovable, m.no_strike, m.no_closing_tick
         ));
-        line(format!("signals    {} issued, {} sold, {} slots without", self.signals.issued, self.signals.sold, self.signals.none));
-        line(format!("\n{:<12}{:>6}{:>10}{:>10}{:>12}{:>10}{:>8}", "horizon", "n", "brier", "log", "closed form", "market", "coin"));
+        line(format!(
+            "signals    {} issued, {} sold, {} slots without",
+            self.signals.issued, self.signals.sold, self.signals.none
+        ));
+        line(format!(
+            "\n{:<12}{:>6}{:>10}{:>10}{:>12}{:>10}{:>8}",
+            "horizon", "n", "brier", "log", "closed form", "market", "coin"
+        ));
         for (horizon, s) in HORIZONS_S.iter().filter_map(|h| Some((h, self.scores.get(&h.to_string())?))) {
             line(format!(
                 "{:<12}{:>6}{:>10}{:>10}{:>12}{:>10}{:>8}",
-                format!("{horizon} s"), s.n, show(s.brier), show(s.log), show(s.baseline_brier), show(s.market_brier), "0.25"
+                format!("{horizon} s"),
+                s.n,
+                show(s.brier),
+                show(s.log),
+                show(s.baseline_brier),
+                show(s.market_brier),
+                "0.25"
             ));
         }
-        line(format!("\n{:<14}{:<10}{:>6}{:>9}{:>9}{:>10}{:>10}{:>16}", "miner", "kind", "n", "missing", "rejected", "brier", "reference", "stake change"));
+        line(format!(
+            "\n{:<14}{:<10}{:>6}{:>9}{:>9}{:>10}{:>10}{:>16}",
+            "miner", "kind", "n", "missing", "rejected", "brier", "reference", "stake change"
+        ));
         for miner in &self.miners {
             let change = (miner.stake_after - miner.stake_before) as f64 / 1e6;
             line(format!(
                 "{:<14}{:<10}{:>6}{:>9}{:>9}{:>10}{:>10}{:>+16.6}",
-                miner.name, miner.kind, miner.n, miner.missing, miner.rejected, show(miner.brier), show(miner.baseline_brier), change
+                miner.name,
+                miner.kind,
+                miner.n,
+                miner.missing,
+                miner.rejected,
+                show(miner.brier),
+                show(miner.baseline_brier),
+                change
             ));
         }
         line(format!(
             "\nledger     {} postings in {} transactions, sum {} micros; {} epochs closed, {} agreed by the validators",
-            self.ledger.postings, self.ledger.transactions, self.ledger.sum_micros, self.epochs.closed, self.epochs.agreed
+            self.ledger.postings,
+            self.ledger.transactions,
+            self.ledger.sum_micros,
+            self.epochs.closed,
+            self.epochs.agreed
         ));
         out
     }

@@ -84,7 +84,8 @@ impl Tally {
                 self.markets.entry(market.id.to_string()).or_default();
             }
             MarketEvent::Resolved(resolution) => {
-                self.markets.entry(resolution.market.to_string()).or_default().venue = Some(resolution.up_paid);
+                self.markets.entry(resolution.market.to_string()).or_default().venue =
+                    Some(resolution.up_paid);
             }
             MarketEvent::Tick(_) | MarketEvent::Quote(_) | MarketEvent::Feed(_) => {}
         }

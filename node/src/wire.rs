@@ -10,8 +10,8 @@ use bus::{BusError, Outbox, Wiring};
 use forecaster::{Forecaster, ForecasterInput, ForecasterOutput};
 use ingest::{FactInput, Feed, FeedDeed, FeedOutput, ReportDraft, Resolver, Scheduler};
 use schemas::{
-    Digest, Entry, Forecast, InferenceRequest, InferenceResult, Intake, Machine, MarketEvent, QuestionId, Raw,
-    Record, Snapshot, Stream, Timestamp, Verdict,
+    Digest, Entry, Forecast, InferenceRequest, InferenceResult, Intake, Machine, MarketEvent, QuestionId,
+    Raw, Record, Snapshot, Stream, Timestamp, Verdict,
 };
 use validator::Validator;
 
@@ -34,14 +34,16 @@ pub enum Deed {
     Vote { validator: usize, epoch: u64, root: [u8; 32] },
     /// Subscribers must hear of this.
     Push(Arc<Push>),
+    /// A verdict of another process came: whoever waits for it here must hear of it.
+    Answer(Box<Verdict>),
 }
 
-/// All machines of a process.
+/// All machines of a process; a process of one role has only some of them.
 pub struct Machines {
     /// Frames to market events.
-    pub feed: Feed,
+    pub feed: Option<Feed>,
     /// Opens questions.
-    pub scheduler: Scheduler,
+    pub scheduler: Option<Scheduler>,
     /// One per validator: says how markets ended.
     pub resolvers: Vec<Resolver>,
     /// One per hosted miner.
@@ -49,7 +51,7 @@ pub struct Machines {
     /// Each computes everything; the first one's verdicts are recorded.
     pub validators: Vec<Validator>,
     /// What customers see; shared with the API's readers.
-    pub view: SharedView,
+    pub view: Option<SharedView>,
     /// Counts for people; no machine and no part of the digest.
     pub tally: Tally,
 }
@@ -58,8 +60,9 @@ type Out = Outbox<Deed>;
 
 impl Machines {
     fn raw(&mut self, record: &Record<Raw>, out: &mut Out) {
+        let Some(feed) = &mut self.feed else { return };
         let mut said = Vec::new();
-        self.feed.apply(record, &mut said);
+        feed.apply(record, &mut said);
         for output in said {
             match output {
                 FeedOutput::Market(event) => out.records.push((Stream::Market, schemas::encode(&event))),
@@ -70,7 +73,9 @@ impl Machines {
 
     fn facts(&mut self, record: &Record<FactInput>, out: &mut Out) {
         let mut questions = Vec::new();
-        self.scheduler.apply(record, &mut questions);
+        if let Some(scheduler) = &mut self.scheduler {
+            scheduler.apply(record, &mut questions);
+        }
         for question in questions {
             out.records.push((Stream::Intake, schemas::encode(&Intake::Question(question))));
         }
@@ -117,21 +122,37 @@ impl Machines {
     }
 
     fn publish(&mut self, record: &Record<Verdict>, out: &mut Out) {
+        let Some(view) = &self.view else { return };
         let mut pushes = Vec::new();
-        self.view.write().expect("no reader panics while holding the view").apply(record, &mut pushes);
+        view.write().expect("no reader panics while holding the view").apply(record, &mut pushes);
         out.deeds.extend(pushes.into_iter().map(|push| Deed::Push(Arc::new(push))));
+        if self.validators.is_empty() && is_answer(&record.body) {
+            out.deeds.push(Deed::Answer(Box::new(record.body.clone())));
+        }
     }
 
     fn intake_wake(&self) -> Option<Timestamp> {
         let resolvers = self.resolvers.iter().filter_map(Machine::wake_at);
         let miners = self.miners.iter().filter_map(Machine::wake_at);
         let validators = self.validators.iter().filter_map(Machine::wake_at);
-        self.scheduler.wake_at().into_iter().chain(resolvers).chain(miners).chain(validators).min()
+        let scheduler = self.scheduler.iter().filter_map(Machine::wake_at);
+        scheduler.chain(resolvers).chain(miners).chain(validators).min()
     }
 
-    fn view_digest(&self) -> Digest {
-        self.view.read().expect("no writer panics while holding the view").digest()
+    fn view_digest(&self) -> Option<Digest> {
+        Some(self.view.as_ref()?.read().expect("no writer panics while holding the view").digest())
     }
+}
+
+/// Whether somebody may wait for this verdict on a submission.
+fn is_answer(verdict: &Verdict) -> bool {
+    matches!(
+        verdict,
+        Verdict::Charged(_)
+            | Verdict::ChargeRefused { .. }
+            | Verdict::Accepted { .. }
+            | Verdict::Rejected { .. }
+    )
 }
 
 fn decode<T: for<'b> minicbor::Decode<'b, ()>>(entry: &Entry) -> Result<Record<T>, BusError> {
@@ -153,13 +174,19 @@ impl Wiring for Machines {
                 let record: Record<MarketEvent> = decode(entry)?;
                 self.tally.market(&record.body);
                 self.forecast(&record.with(ForecasterInput::Market(record.body.clone())), out);
-                self.facts(&Record { seq: record.seq, at: record.at, body: FactInput::Market(record.body) }, out);
+                self.facts(
+                    &Record { seq: record.seq, at: record.at, body: FactInput::Market(record.body) },
+                    out,
+                );
             }
             Stream::Intake => {
                 let record: Record<Intake> = decode(entry)?;
                 self.judge(&record, out);
                 self.forecast(&record.with(ForecasterInput::Intake(record.body.clone())), out);
-                self.facts(&Record { seq: record.seq, at: record.at, body: FactInput::Intake(record.body) }, out);
+                self.facts(
+                    &Record { seq: record.seq, at: record.at, body: FactInput::Intake(record.body) },
+                    out,
+                );
             }
             Stream::Verdicts => {
                 let record: Record<Verdict> = decode(entry)?;
@@ -175,7 +202,7 @@ impl Wiring for Machines {
     }
 
     fn wake(&self) -> Option<(Timestamp, Stream)> {
-        let feed = self.feed.wake_at().map(|at| (at, Stream::Raw));
+        let feed = self.feed.as_ref().and_then(Machine::wake_at).map(|at| (at, Stream::Raw));
         let rest = self.intake_wake().map(|at| (at, Stream::Intake));
         feed.into_iter().chain(rest).min()
     }
@@ -188,27 +215,35 @@ impl Wiring for Machines {
     }
 
     fn digest(&self) -> Digest {
-        let mut parts = vec![self.feed.digest(), self.scheduler.digest()];
+        let mut parts: Vec<Digest> = self.feed.iter().map(Machine::digest).collect();
+        parts.extend(self.scheduler.iter().map(Machine::digest));
         parts.extend(self.resolvers.iter().map(Machine::digest));
         parts.extend(self.miners.iter().map(Machine::digest));
         parts.extend(self.validators.iter().map(Machine::digest));
-        parts.push(self.view_digest());
+        parts.extend(self.view_digest());
         Digest::combine(&parts)
     }
 
     fn save(&self) -> Vec<(String, Vec<u8>)> {
-        let mut states = vec![("feed".to_owned(), self.feed.save()), ("scheduler".to_owned(), self.scheduler.save())];
+        let mut states = Vec::new();
+        states.extend(self.feed.iter().map(|m| ("feed".to_owned(), m.save())));
+        states.extend(self.scheduler.iter().map(|m| ("scheduler".to_owned(), m.save())));
         states.extend(self.resolvers.iter().enumerate().map(|(i, m)| (format!("resolver.{i}"), m.save())));
         states.extend(self.miners.iter().enumerate().map(|(i, m)| (format!("miner.{i}"), m.save())));
         states.extend(self.validators.iter().enumerate().map(|(i, m)| (format!("validator.{i}"), m.save())));
         states.push(("tally".to_owned(), self.tally.save()));
-        states.push(("view".to_owned(), self.view.read().expect("no writer panics").save()));
+        let view = |v: &SharedView| ("view".to_owned(), v.read().expect("no writer panics").save());
+        states.extend(self.view.as_ref().map(view));
         states
     }
 
     fn load(&mut self, states: &[(String, Vec<u8>)]) -> Result<(), BusError> {
-        self.feed = state(states, "feed")?;
-        self.scheduler = state(states, "scheduler")?;
+        if let Some(machine) = &mut self.feed {
+            *machine = state(states, "feed")?;
+        }
+        if let Some(machine) = &mut self.scheduler {
+            *machine = state(states, "scheduler")?;
+        }
         for (i, machine) in self.resolvers.iter_mut().enumerate() {
             *machine = state(states, &format!("resolver.{i}"))?;
         }
@@ -219,7 +254,9 @@ impl Wiring for Machines {
             *machine = state(states, &format!("validator.{i}"))?;
         }
         self.tally = state(states, "tally")?;
-        *self.view.write().expect("no reader panics") = state(states, "view")?;
+        if let Some(view) = &self.view {
+            *view.write().expect("no reader panics") = state(states, "view")?;
+        }
         Ok(())
     }
 }
@@ -230,4 +267,57 @@ fn state<T: Snapshot>(states: &[(String, Vec<u8>)], name: &str) -> Result<T, Bus
         .find(|(n, _)| n == name)
         .ok_or_else(|| BusError::StateNames { name: name.to_owned() })?;
     T::load(bytes).map_err(|source| BusError::State { name: name.to_owned(), source })
+}
+
+/// The wiring of a kernel: the machines, and which streams come from outside.
+pub trait Wired: Wiring<Deed = Deed> + Send + 'static {
+    /// The machines.
+    fn machines(&self) -> &Machines;
+}
+
+impl Wired for Machines {
+    fn machines(&self) -> &Machines {
+        self
+    }
+}
+
+/// The machines of a role that hears of facts or verdicts from other processes instead of deriving them.
+pub struct Remote(pub Machines);
+
+impl Wired for Remote {
+    fn machines(&self) -> &Machines {
+        &self.0
+    }
+}
+
+impl Wiring for Remote {
+    type Deed = Deed;
+
+    fn apply(&mut self, entry: &Entry, out: &mut Out) -> Result<(), BusError> {
+        self.0.apply(entry, out)
+    }
+
+    fn wake(&self) -> Option<(Timestamp, Stream)> {
+        self.0.wake()
+    }
+
+    fn time_advanced(stream: Stream, to: Timestamp) -> Vec<u8> {
+        Machines::time_advanced(stream, to)
+    }
+
+    fn digest(&self) -> Digest {
+        self.0.digest()
+    }
+
+    fn save(&self) -> Vec<(String, Vec<u8>)> {
+        self.0.save()
+    }
+
+    fn load(&mut self, states: &[(String, Vec<u8>)]) -> Result<(), BusError> {
+        self.0.load(states)
+    }
+
+    fn external(_: &Entry) -> bool {
+        true
+    }
 }

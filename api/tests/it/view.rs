@@ -33,43 +33,42 @@ fn scored(n: u8, slot: i64, status: ScoreStatus, p: u32, up: bool) -> Verdict {
     })
 }
 
-/// A little of everything.
-fn history() -> Vec<Record<Verdict>> {
-    let account = AccountId("demo".into());
-    let subscription = Subscription {
+fn subscription() -> Subscription {
+    Subscription {
         id: SubscriptionId("demo.all".into()),
-        account: account.clone(),
+        account: AccountId("demo".into()),
         topics: vec![topic_id(0)],
         from: Timestamp::ZERO,
         until: Timestamp::MAX,
         max_price: Micros(9_000),
-    };
-    let join = |n: u8| MinerJoined {
-        miner: miner_id(n),
-        name: format!("m{n}"),
-        kind: "model".into(),
-        stake: Micros(100),
-    };
+    }
+}
+
+fn join(n: u8) -> Verdict {
+    let (name, kind, stake) = (format!("m{n}"), "model".into(), Micros(100));
+    Verdict::MinerListed(MinerJoined { miner: miner_id(n), name, kind, stake })
+}
+
+/// The first signal, sold.
+fn sale() -> [Verdict; 2] {
+    let (account, slot) = (AccountId("demo".into()), question(0, 0).market_starts_at);
     let charge = verdict::ChargeOutcome {
-        unit: unit_id(&subscription.id, &topic_id(0), question(0, 0).market_starts_at),
-        subscription: subscription.id.clone(),
+        unit: unit_id(&subscription().id, &topic_id(0), slot),
+        subscription: subscription().id,
         topic: topic_id(0),
-        slot: question(0, 0).market_starts_at,
+        slot,
         account: account.clone(),
         charged: Micros(9_000),
         balance: Micros(1_000),
     };
     let posting = |account, amount| Posting { account, asset: Asset::Usd, amount: Micros(amount) };
-    let txn = Txn {
-        id: schemas::id::TxnId([1; 32]),
-        kind: TxnKind::Charge,
-        postings: vec![
-            posting(LedgerAccount::Prepaid(account.clone()), -9_000),
-            posting(LedgerAccount::Revenue, 9_000),
-        ],
-        prev: [0; 32],
-    };
-    let summary = EpochSummary {
+    let legs = vec![posting(LedgerAccount::Prepaid(account), -9_000), posting(LedgerAccount::Revenue, 9_000)];
+    let txn = Txn { id: schemas::id::TxnId([1; 32]), kind: TxnKind::Charge, postings: legs, prev: [0; 32] };
+    [Verdict::Posted(txn), Verdict::Charged(charge)]
+}
+
+fn summary() -> EpochSummary {
+    EpochSummary {
         epoch: 3,
         root: [9; 32],
         questions: 2,
@@ -77,19 +76,25 @@ fn history() -> Vec<Record<Verdict>> {
         burned: Micros(2),
         pool_left: Micros(3),
         revenue: Micros(4),
-    };
+    }
+}
+
+/// A little of everything.
+fn history() -> Vec<Record<Verdict>> {
+    let [posted, charged] = sale();
+    let account = AccountId("demo".into());
     let bodies = vec![
         Verdict::TopicListed(rules("btc-usd.up-5m.60s", 60)),
-        Verdict::MinerListed(join(1)),
-        Verdict::MinerListed(join(2)),
+        join(1),
+        join(2),
         Verdict::Account(AccountView { account, prepaid: Micros(10_000) }),
-        Verdict::Subscribed(subscription),
+        Verdict::Subscribed(subscription()),
         Verdict::QuestionOpened(question(0, 0)),
         Verdict::QuestionOpened(question(0, 1)),
         Verdict::QuestionOpened(question(0, 2)),
         Verdict::Signal(signal(0, 0, 1, 800_000)),
-        Verdict::Posted(txn),
-        Verdict::Charged(charge),
+        posted,
+        charged,
         Verdict::Signal(signal(0, 1, 2, 600_000)),
         Verdict::NoSignal {
             topic: topic_id(0),
@@ -116,7 +121,7 @@ fn history() -> Vec<Record<Verdict>> {
             question: None,
             code: RejectCode::CommitTooLate,
         },
-        Verdict::EpochClosed(summary),
+        Verdict::EpochClosed(summary()),
         Verdict::EpochFinal { epoch: 3, root: [9; 32] },
     ];
     bodies.into_iter().zip(1..).map(|(body, seq)| record(seq, body)).collect()

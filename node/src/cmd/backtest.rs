@@ -48,7 +48,8 @@ pub fn run(args: BacktestArgs) -> Result<ExitCode> {
     let out = args.out.unwrap_or_else(|| args.dir.join("tables"));
     fs::create_dir_all(&out).with_context(|| format!("creating {}", out.display()))?;
     let json = serde_json::to_string_pretty(&evaluation).context("encoding the evaluation")?;
-    fs::write(out.join("evaluation.json"), json + "\n").with_context(|| format!("writing to {}", out.display()))?;
+    fs::write(out.join("evaluation.json"), json + "\n")
+        .with_context(|| format!("writing to {}", out.display()))?;
     write_tables(&tables, &out)?;
     if args.json {
         println!("{}", serde_json::to_string(&evaluation).context("encoding the evaluation")?);
@@ -67,25 +68,43 @@ fn write_tables(tables: &backtests::Tables, out: &std::path::Path) -> Result<()>
 
 #[cfg(not(feature = "backtests"))]
 fn write_tables(_: &backtests::Tables, _: &std::path::Path) -> Result<()> {
-    eprintln!("note: this binary was built without the feature `backtests`: no Parquet tables, only evaluation.json");
+    eprintln!(
+        "note: this binary was built without the feature `backtests`: no Parquet tables, only evaluation.json"
+    );
     Ok(())
 }
 
 fn print(evaluation: &Evaluation) {
-    println!("{:<22} {:>5} {:>9} {:>9} {:>9} {:>9} {:>9}", "topic", "n", "brier", "log", "baseline", "skill", "market");
+    println!(
+        "{:<22} {:>5} {:>9} {:>9} {:>9} {:>9} {:>9}",
+        "topic", "n", "brier", "log", "baseline", "skill", "market"
+    );
     for (topic, e) in &evaluation.topics {
         let market = e.market_brier.map_or_else(|| "-".to_owned(), |b| format!("{b:.5}"));
         println!(
             "{topic:<22} {:>5} {:>9.5} {:>9.5} {:>9.5} {:>8.2}% {market:>9}",
-            e.n, e.brier, e.log, e.baseline_brier, 100.0 * e.skill_vs_baseline
+            e.n,
+            e.brier,
+            e.log,
+            e.baseline_brier,
+            100.0 * e.skill_vs_baseline
         );
     }
-    println!("\n{:<14} {:<9} {:>5} {:>8} {:>9} {:>9} {:>14}", "miner", "kind", "n", "missing", "brier", "baseline", "stake change");
+    println!(
+        "\n{:<14} {:<9} {:>5} {:>8} {:>9} {:>9} {:>14}",
+        "miner", "kind", "n", "missing", "brier", "baseline", "stake change"
+    );
     for m in evaluation.miners.values() {
         let show = |b: Option<f64>| b.map_or_else(|| "-".to_owned(), |b| format!("{b:.5}"));
         println!(
             "{:<14} {:<9} {:>5} {:>8} {:>9} {:>9} {:>14.6}",
-            m.name, m.kind, m.n, m.missing, show(m.brier), show(m.baseline_brier), m.delta_micros as f64 / 1e6
+            m.name,
+            m.kind,
+            m.n,
+            m.missing,
+            show(m.brier),
+            show(m.baseline_brier),
+            m.delta_micros as f64 / 1e6
         );
     }
     println!("\nledger: {} postings, sum {} micros", evaluation.postings, evaluation.sum_micros);

@@ -1,15 +1,153 @@
-//! `oraculo bench`: pending.
+//! `oraculo bench`: measures on this machine, now, and prints the numbers of docs/benchmarks.md. Never a test.
+#![allow(clippy::disallowed_methods, reason = "a benchmark reads clocks and starts threads")]
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
+use bus::{Driver, FileLog, FileOptions, GroupCommit, GroupOptions, Limits, NoMachines};
 use clap::Args;
+use hdrhistogram::Histogram;
+use schemas::{Stream, Timestamp};
+use serde_json::{Value, json};
+use sim::{Day, WorldConfig};
+
+use crate::demo_run::{DemoOptions, DemoRun};
+use crate::probe::Probe;
+use crate::run_dir::RunDir;
+use crate::{clock, replay};
+
+/// Body of an appended record, bytes: about that of a commitment.
+const BODY: usize = 256;
 
 /// Arguments of `oraculo bench`.
 #[derive(Debug, Args)]
-pub struct BenchArgs {}
+#[command(after_help = "Example:\n  oraculo bench --json")]
+pub struct BenchArgs {
+    /// Where to write; a folder on the disk that counts.
+    #[arg(long, default_value = "data/bench")]
+    dir: PathBuf,
+    /// Seconds of each append measurement.
+    #[arg(long, default_value_t = 5)]
+    seconds: u64,
+    /// Market hours of the simulated day that is run and replayed.
+    #[arg(long, default_value_t = 4)]
+    hours: u64,
+    /// Seed of the simulated day.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// One JSON object on stdout.
+    #[arg(long)]
+    json: bool,
+}
 
-/// Measures.
-pub fn run(_args: BenchArgs) -> Result<ExitCode> {
+/// Measures everything, one after the other.
+pub fn run(args: BenchArgs) -> Result<ExitCode> {
+    let root = args.dir.join(format!("{}", std::process::id()));
+    std::fs::create_dir_all(&root).with_context(|| format!("creating {}", root.display()))?;
+    let budget = Duration::from_secs(args.seconds.max(1));
+    eprintln!("append + fsync, 1 in flight");
+    let one = append(&root.join("one"), 1, budget)?;
+    eprintln!("append + fsync, 1,024 in flight");
+    let many = append(&root.join("many"), 1_024, budget)?;
+    eprintln!("a simulated day of {} market hours, as fast as it settles", args.hours);
+    let runtime = tokio::runtime::Runtime::new().context("starting the runtime")?;
+    let day = runtime.block_on(day(&root.join("day"), args.seed, args.hours))?;
+    eprintln!("its replay");
+    let replayed = replayed(&root.join("day"))?;
+    let report =
+        json!({"append_fsync": {"in_flight_1": one, "in_flight_1024": many}, "day": day, "replay": replayed});
+    std::fs::remove_dir_all(&root).with_context(|| format!("removing {}", root.display()))?;
+    println!("{}", if args.json { report.to_string() } else { serde_json::to_string_pretty(&report)? });
     Ok(ExitCode::SUCCESS)
+}
+
+/// Closed loop: `in_flight` submissions wait for their acknowledgement; each acknowledgement submits the next.
+fn append(dir: &Path, in_flight: u64, budget: Duration) -> Result<Value> {
+    let log = FileLog::open(dir, FileOptions::default())?;
+    let driver = Driver::new(log, NoMachines, Limits::default());
+    let (submitter, group) = GroupCommit::start(driver, GroupOptions::default(), clock::wall_now, drop)?;
+    let acked = Arc::new(AtomicU64::new(0));
+    let mut latency = Histogram::<u64>::new(3).context("a histogram of nanoseconds")?;
+    let (done, finished) = std::sync::mpsc::sync_channel::<Duration>(2_048);
+    let started = Instant::now();
+    let submit = || -> Result<()> {
+        let (acked, done, at) = (Arc::clone(&acked), done.clone(), Instant::now());
+        submitter.submit(Stream::Intake, vec![7; BODY], move |ack| {
+            if ack.is_ok() {
+                acked.fetch_add(1, Ordering::Relaxed);
+            }
+            // The bench is over when nobody listens any more.
+            let _ = done.send(at.elapsed());
+        })?;
+        Ok(())
+    };
+    for _ in 0..in_flight {
+        submit()?;
+    }
+    while started.elapsed() < budget {
+        latency.saturating_record(finished.recv().context("the commit thread is gone")?.as_nanos() as u64);
+        submit()?;
+    }
+    for _ in 0..in_flight {
+        finished.recv().context("the commit thread is gone")?;
+    }
+    let seconds = started.elapsed().as_secs_f64();
+    drop(submitter);
+    group.finish()?;
+    let total = acked.load(Ordering::Relaxed);
+    Ok(json!({"acks": total, "acks_per_s": total as f64 / seconds, "latency": quantiles(&latency)}))
+}
+
+fn quantiles(histogram: &Histogram<u64>) -> Value {
+    let micros = |q: f64| histogram.value_at_quantile(q) as f64 / 1_000.0;
+    json!({"n": histogram.len(), "p50_us": micros(0.5), "p99_us": micros(0.99), "max_us": micros(1.0)})
+}
+
+async fn day(dir: &Path, seed: u64, hours: u64) -> Result<Value> {
+    let world = WorldConfig {
+        seed,
+        start: Timestamp::from_secs(1_790_000_000 / 3_600 * 3_600),
+        length_s: hours * 3_600,
+        ..WorldConfig::default()
+    };
+    let probe = Probe::default();
+    let options = DemoOptions {
+        probe: Some(probe.clone()),
+        ..DemoOptions::new(Day::simulated(world), dir.to_owned(), seed)
+    };
+    let started = Instant::now();
+    let demo = DemoRun::start(options).await?;
+    demo.twin.done().await;
+    demo.drain().await;
+    let wall = started.elapsed().as_secs_f64();
+    let end = demo.finish().await?;
+    let mut issue = Histogram::<u64>::new(3).context("a histogram of nanoseconds")?;
+    let mut deliver = issue.clone();
+    let mut whole = issue.clone();
+    for hops in probe.hops() {
+        let (Some(issued), Some(received)) = (hops.issued, hops.received) else { continue };
+        issue.saturating_record(issued.duration_since(hops.asked).as_nanos() as u64);
+        deliver.saturating_record(received.saturating_duration_since(issued).as_nanos() as u64);
+        whole.saturating_record(received.duration_since(hops.asked).as_nanos() as u64);
+    }
+    Ok(json!({
+        "wall_s": wall, "market_s_per_wall_s": hours as f64 * 3_600.0 / wall, "stalls": end.stalls,
+        "signals": end.summary.signals.issued, "sold": end.summary.signals.sold,
+        "question_to_signal": quantiles(&issue), "signal_to_socket": quantiles(&deliver),
+        "question_to_socket": quantiles(&whole),
+    }))
+}
+
+fn replayed(dir: &Path) -> Result<Value> {
+    let dir = RunDir::open(dir)?;
+    let started = Instant::now();
+    let replayed = replay::replay(&dir, &mut |_| Ok(()), &mut |_| {})?;
+    let seconds = started.elapsed().as_secs_f64();
+    replay::check(&replayed)?;
+    let records = replayed.report.entries;
+    Ok(json!({"records": records, "seconds": seconds, "records_per_s_per_core": records as f64 / seconds}))
 }

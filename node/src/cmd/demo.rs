@@ -5,36 +5,32 @@ use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use forecaster::edge::Device;
 use schemas::Timestamp;
-use sim::{Day, Pace, Speed, Twin, WorldConfig};
+use sim::{Day, Speed, WorldConfig};
 
-use crate::clock::{self, Clock};
+use crate::clock;
 use crate::cmd::progress;
-use crate::demo_plan::{self, CUSTOMER};
-use crate::run_dir::RunDir;
+use crate::demo_run::{DemoOptions, DemoRun};
 use crate::signals::Signals;
-use crate::start::Running;
-use crate::subscriber::{self, SharedBought};
-use crate::summary::{Received, Summary};
+use crate::summary::Summary;
 
-/// How long the last signals may take to reach the customer.
-const DRAIN: Duration = Duration::from_secs(20);
 /// Where the simulated world begins: a round hour, so that runs of one seed are equal.
 const WORLD_START_S: i64 = 1_790_000_000 / 3_600 * 3_600;
 /// Price history before the first market: enough for a volatility, and the first signal comes soon.
-const HISTORY_S: u64 = 240;
+const HISTORY_S: u32 = 240;
 /// How long a demo runs where nobody sits at a terminal, seconds.
 const UNATTENDED_S: u64 = 120;
 
 /// Arguments of `oraculo demo`.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  oraculo demo\n  oraculo demo --for 60 --seed 7 --json\n  oraculo demo --data ../shared/data/polymarket --json")]
+#[command(
+    after_help = "Examples:\n  oraculo demo\n  oraculo demo --for 60 --seed 7 --json\n  oraculo demo --data ../shared/data/polymarket --json"
+)]
 pub struct DemoArgs {
     /// A recorded day: a folder with *BTC-5m-markets-*.jsonl.gz and *BTCUSD-prices-*.csv.gz, any date.
     #[arg(long, value_name = "DIR")]
@@ -109,64 +105,44 @@ pub fn run(args: DemoArgs) -> Result<ExitCode> {
 }
 
 async fn demo(args: DemoArgs, started: Instant) -> Result<ExitCode> {
-    let day = Arc::new(day(&args)?);
-    let dir = RunDir::create(&args.dir.clone().unwrap_or_else(|| default_dir(args.seed)))?;
-    let speed = args.speed.unwrap_or(if args.data.is_some() { Speed::Max } else { Speed::Factor(60.0) });
-    let pace = Pace::new(day.begins_at(), speed);
-    let twin = Twin::spawn(Arc::clone(&day), pace.clone()).context("starting the venue's twin")?;
-    let plan = demo_plan::plan(&args.demo_options(&day, &dir, &twin, &pace))?;
-    let running = plan.run().await?;
-    let kernel = running.kernel.clone();
-    pace.set_hook(Box::new(move |to: Timestamp| {
-        let kernel = kernel.clone();
-        Box::pin(async move { kernel.advance(to).await })
-    }));
-    let bought = customer(&running)?;
-    greet(&args, &running, dir.root(), &day);
-    watch(&args, &running, &twin, &bought, started).await?;
-    drain(&running, &bought).await;
-    let (view, stalls) = (Arc::clone(&running.view), pace.stalls());
-    twin.shutdown().await;
-    let finished = running.stop().await?;
-    let view = view.read().expect("no writer panics while holding the view");
-    let mut summary = Summary::new(
-        &view,
-        &finished.tally,
-        received(&bought, started),
-        &dir.root().display().to_string(),
-        started.elapsed().as_secs_f64(),
-    );
-    summary.digest = finished.digest.to_string();
-    if stalls > 0 {
-        eprintln!("warning: simulated time ran ahead {stalls} times because something did not settle within 5 s");
+    let day = day(&args)?;
+    let markets = day.markets.len();
+    let demo = DemoRun::start(args.options(day, started)).await?;
+    greet(&args, &demo, markets);
+    watch(&args, &demo, started).await?;
+    if !demo.drain().await {
+        eprintln!("warning: the customer is still behind");
     }
-    report(&args, &summary);
+    let end = demo.finish().await?;
+    if end.stalls > 0 {
+        eprintln!(
+            "warning: simulated time ran ahead {} times because something did not settle in time",
+            end.stalls
+        );
+    }
+    report(&args, &end.summary);
     Ok(ExitCode::SUCCESS)
 }
 
 impl DemoArgs {
-    fn demo_options<'a>(
-        &'a self,
-        day: &'a Day,
-        dir: &'a RunDir,
-        twin: &'a sim::TwinHandle,
-        pace: &Pace,
-    ) -> demo_plan::Options<'a> {
-        demo_plan::Options {
+    fn options(&self, day: Day, started: Instant) -> DemoOptions {
+        let recorded = self.data.as_ref();
+        DemoOptions {
+            day,
+            speed: self.speed.unwrap_or(if recorded.is_some() { Speed::Max } else { Speed::Factor(60.0) }),
+            dir: self.dir.clone().unwrap_or_else(|| default_dir(self.seed)),
             seed: self.seed,
-            source: self.data.as_ref().map_or_else(
+            source: recorded.map_or_else(
                 || format!("simulated day, seed {}", self.seed),
                 |dir| format!("recorded day in {}", dir.display()),
             ),
-            epoch_s: if self.data.is_some() { 3_600 } else { 900 },
-            day,
-            dir,
-            twin,
-            clock: Clock::Stepped(pace.clone()),
-            models: self.models.as_deref(),
+            epoch_s: if recorded.is_some() { 3_600 } else { 900 },
+            models: self.models.clone(),
             ort_lib: self.ort_lib.clone(),
             device: self.device,
             listen: self.listen,
+            probe: None,
+            started,
         }
     }
 
@@ -181,7 +157,9 @@ impl DemoArgs {
 
 fn day(args: &DemoArgs) -> Result<Day> {
     match &args.data {
-        Some(dir) => Day::recorded(dir).with_context(|| format!("reading the recorded day in {}", dir.display())),
+        Some(dir) => {
+            Day::recorded(dir).with_context(|| format!("reading the recorded day in {}", dir.display()))
+        }
         None => Ok(Day::simulated(WorldConfig {
             seed: args.seed,
             start: Timestamp::from_secs(WORLD_START_S),
@@ -197,43 +175,28 @@ fn default_dir(seed: u64) -> PathBuf {
     Path::new("runs").join(format!("demo-{now}-{}-{seed}", std::process::id()))
 }
 
-fn customer(running: &Running) -> Result<SharedBought> {
-    let account = schemas::AccountId::new(CUSTOMER).expect("the demo's customer has a plain name");
-    let key = running.customer_key(&account)?;
-    let bought = SharedBought::default();
-    let topics = demo_plan::topic_names();
-    let task = subscriber::run(running.ws_url(), key, topics, Arc::clone(&bought));
-    tokio::spawn(async move {
-        if let Err(error) = task.await {
-            tracing::error!("the customer stopped: {error:#}");
-        }
-    });
-    Ok(bought)
-}
-
-fn greet(args: &DemoArgs, running: &Running, dir: &Path, day: &Day) {
-    eprintln!("dashboard  {}", running.url());
-    eprintln!("run        {}", dir.display());
+fn greet(args: &DemoArgs, demo: &DemoRun, markets: usize) {
+    eprintln!("dashboard  {}", demo.running.url());
+    eprintln!("run        {}", demo.dir.root().display());
     let what = if args.data.is_some() { "recorded" } else { "simulated" };
-    eprintln!("day        {what}, {} markets of {} s; twin -> ingest -> 5 miners -> 3 validators -> api -> 1 customer", day.markets.len(), day.interval_s);
+    eprintln!(
+        "day        {what}, {markets} markets; twin -> ingest -> 5 miners -> 3 validators -> api -> 1 customer"
+    );
     if let Some(limit) = args.limit() {
-        eprintln!("stops      after {} s (Ctrl-C stops sooner; --for 0 runs to the day's end)", limit.as_secs());
+        eprintln!(
+            "stops      after {} s (Ctrl-C stops sooner; --for 0 runs to the day's end)",
+            limit.as_secs()
+        );
     }
 }
 
 /// Shows a live line until the day ends, time is up, or somebody stops it.
-async fn watch(
-    args: &DemoArgs,
-    running: &Running,
-    twin: &sim::TwinHandle,
-    bought: &SharedBought,
-    started: Instant,
-) -> Result<()> {
+async fn watch(args: &DemoArgs, demo: &DemoRun, started: Instant) -> Result<()> {
     let bar = progress::line();
     let mut tick = tokio::time::interval(Duration::from_millis(500));
     let mut beat = 0_u32;
     let limit = args.limit();
-    let done = twin.done();
+    let done = demo.twin.done();
     tokio::pin!(done);
     let mut signals = Signals::new()?;
     loop {
@@ -241,10 +204,10 @@ async fn watch(
             () = &mut done => break,
             () = signals.stop() => break,
             _ = tick.tick() => {
-                if running.is_down() {
+                if demo.running.is_down() {
                     bail!("the kernel stopped; the log above says why");
                 }
-                let line = live_line(running, twin, bought);
+                let line = live_line(demo);
                 bar.set_message(line.clone());
                 bar.tick();
                 beat += 1;
@@ -261,42 +224,17 @@ async fn watch(
     Ok(())
 }
 
-fn live_line(running: &Running, twin: &sim::TwinHandle, bought: &SharedBought) -> String {
-    let view = running.view.read().expect("no writer panics while holding the view");
-    let received = bought.lock().expect("the customer never panics").signals;
+fn live_line(demo: &DemoRun) -> String {
+    let view = demo.running.view.read().expect("no writer panics while holding the view");
     let settled: u64 = view.topics().values().map(|t| t.ensemble.n).sum();
     let briers: Vec<String> = view
         .miners()
         .values()
         .filter_map(|m| Some(format!("{} {:.4}", m.name, m.overall().track.brier()?)))
         .collect();
-    let at = jiff::Timestamp::from_millisecond(twin.pace().now().millis()).map_or_else(|_| String::new(), |t| t.to_string());
-    format!("{at}  settled {settled}  sold {received}  Brier: {}", briers.join("  "))
-}
-
-/// Waits until the customer has every issued signal.
-async fn drain(running: &Running, bought: &SharedBought) {
-    let deadline = clock::instant() + DRAIN;
-    while clock::instant() < deadline {
-        let issued: u64 = {
-            let view = running.view.read().expect("no writer panics while holding the view");
-            view.topics().values().map(|t| t.issued).sum()
-        };
-        if bought.lock().expect("the customer never panics").signals >= issued {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    eprintln!("warning: the customer is still behind after {} s", DRAIN.as_secs());
-}
-
-fn received(bought: &SharedBought, started: Instant) -> Received {
-    let bought = bought.lock().expect("the customer never panics");
-    Received {
-        signals: bought.signals,
-        holes: bought.holes,
-        first_ms: bought.first.map(|at| at.duration_since(started).as_millis() as u64),
-    }
+    let now = demo.twin.pace().now().secs();
+    let at = jiff::Timestamp::from_second(now).map_or_else(|_| String::new(), |t| t.to_string());
+    format!("{at}  settled {settled}  sold {}  Brier: {}", demo.received(), briers.join("  "))
 }
 
 fn report(args: &DemoArgs, summary: &Summary) {

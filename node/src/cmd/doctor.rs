@@ -78,7 +78,11 @@ fn examined(engine: &Engine, dir: &Path, device: Device, scratch: &Path) -> Resu
     let table = provider_table(engine, &bundle, device, scratch)?;
     let failed: Vec<String> =
         findings.iter().filter(|f| !f.passed).map(|f| format!("{:?}: {}", f.check, f.detail)).collect();
-    let nodes: Value = table.shares.iter().map(|(p, s)| (p.clone(), json!({"nodes": s.nodes, "micros": s.micros}))).collect();
+    let nodes: Value = table
+        .shares
+        .iter()
+        .map(|(p, s)| (p.clone(), json!({"nodes": s.nodes, "micros": s.micros})))
+        .collect();
     Ok(json!({
         "ok": failed.is_empty(), "bundle": bundle.id().to_string(), "checks": findings.len(), "failed": failed,
         "provider": format!("{:?}", table.report.chosen), "reason": table.report.reason, "nodes": nodes,

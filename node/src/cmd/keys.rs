@@ -14,7 +14,9 @@ use crate::run_dir::RunDir;
 
 /// Arguments of `oraculo keys`.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  oraculo keys --dir data/node create --account acme --scopes signals:read,stream")]
+#[command(
+    after_help = "Example:\n  oraculo keys --dir data/node create --account acme --scopes signals:read,stream"
+)]
 pub struct KeysArgs {
     /// The node's folder.
     #[arg(long, default_value = "data/node")]
@@ -81,7 +83,10 @@ fn create(store: &KeyStore, account: &str, scopes: &[String], days: Option<u32>,
 
 fn scope(text: &str) -> Result<Scope> {
     let known = || Scope::ALL.map(Scope::name).join(", ");
-    Scope::ALL.into_iter().find(|s| s.name() == text).with_context(|| format!("{text:?} is no scope; known: {}", known()))
+    Scope::ALL
+        .into_iter()
+        .find(|s| s.name() == text)
+        .with_context(|| format!("{text:?} is no scope; known: {}", known()))
 }
 
 fn list(store: &KeyStore, json: bool) -> Result<()> {
@@ -97,7 +102,11 @@ fn list(store: &KeyStore, json: bool) -> Result<()> {
         } else {
             println!(
                 "{}  {}  {scopes}  created {}  expires {}  revoked {}",
-                key.hint, key.account, time(key.created_at), show(key.expires_at), show(key.revoked_at)
+                key.hint,
+                key.account,
+                time(key.created_at),
+                show(key.expires_at),
+                show(key.revoked_at)
             );
         }
     }

@@ -20,7 +20,9 @@ use clap::{Parser, Subcommand};
 /// Prediction-signal oracle: ONNX forecasters compete, validators score them, signals are sold.
 #[derive(Debug, Parser)]
 #[command(name = "oraculo", version, about, max_term_width = 110)]
-#[command(after_help = "Start with:\n  oraculo demo\n  oraculo demo --data DIR --json     a recorded day instead of a simulated one\n  oraculo replay --check RUN_DIR     recompute every score, payout and signal of a run")]
+#[command(
+    after_help = "Start with:\n  oraculo demo\n  oraculo demo --data DIR --json     a recorded day instead of a simulated one\n  oraculo replay --check RUN_DIR     recompute every score, payout and signal of a run"
+)]
 pub struct Cli {
     /// What to log, e.g. `info` or `warn,ingest=debug`; text on a terminal, JSON lines otherwise.
     #[arg(long, global = true, default_value = "warn", env = "ORACULO_LOG", value_name = "FILTER")]

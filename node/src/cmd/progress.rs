@@ -9,7 +9,8 @@ pub fn records(total: u64, what: &'static str) -> ProgressBar {
     } else {
         (ProgressBar::new_spinner(), "{spinner} {msg} {pos} records {per_sec}")
     };
-    bar.with_style(ProgressStyle::with_template(template).expect("the template is a constant")).with_message(what)
+    bar.with_style(ProgressStyle::with_template(template).expect("the template is a constant"))
+        .with_message(what)
 }
 
 /// A line that is rewritten in place on a terminal.

@@ -50,7 +50,10 @@ pub fn run(args: ReplayArgs) -> Result<ExitCode> {
             })
         );
     } else {
-        println!("records   {} ({} from outside, {} derived again, byte for byte)", report.entries, report.external, report.derived);
+        println!(
+            "records   {} ({} from outside, {} derived again, byte for byte)",
+            report.entries, report.external, report.derived
+        );
         println!("digest    {}", report.digest);
         println!("chain     {}", report.chain);
         println!("speed     {:.0} records/s", report.entries as f64 / seconds);

@@ -6,30 +6,18 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use crate::config::{self, Config};
+use crate::plan::Role;
 use crate::signals::Signals;
 use crate::{node_plan, roles};
 
-/// What this process does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Role {
-    /// Everything in this process; no Redis.
-    All,
-    /// The venue's feed, the question schedule and the raw archive.
-    Ingest,
-    /// The configured miners.
-    Miner,
-    /// The sequencer of the intake, resolvers and validators.
-    Validator,
-    /// REST, WebSocket and dashboard.
-    Api,
-}
-
 /// Arguments of `oraculo run`.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  oraculo run --config oraculo.toml\n  oraculo run --role validator --redis redis://127.0.0.1:6379")]
+#[command(
+    after_help = "Examples:\n  oraculo run --config oraculo.toml\n  oraculo run --role validator --redis redis://127.0.0.1:6379"
+)]
 pub struct RunArgs {
     /// The role; with any but `all`, roles meet over Redis.
     #[arg(long, value_enum, default_value_t = Role::All)]

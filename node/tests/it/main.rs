@@ -2,4 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "tests")]
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "tests drive real processes")]
 
+mod browser;
+mod cli;
+mod hostile;
+mod house;
+mod roles;
+mod support;
 mod tidy;

@@ -85,7 +85,8 @@ fn the_import_table_is_exact() {
     let ours: BTreeSet<&str> = IMPORTS.iter().map(|(name, _)| *name).collect();
     assert_eq!(deps.keys().map(String::as_str).collect::<BTreeSet<_>>(), ours, "crates of the workspace");
     for (name, allowed) in IMPORTS {
-        let actual: BTreeSet<&str> = deps[*name].keys().map(String::as_str).filter(|d| ours.contains(d)).collect();
+        let actual: BTreeSet<&str> =
+            deps[*name].keys().map(String::as_str).filter(|d| ours.contains(d)).collect();
         assert_eq!(actual, allowed.iter().copied().collect(), "{name} imports");
     }
 }
@@ -135,7 +136,11 @@ impl Long<'_> {
     fn measure(&mut self, name: &syn::Ident, from: proc_macro2::Span, to: proc_macro2::Span) {
         let lines = to.end().line - from.start().line + 1;
         if lines > FN_LINES {
-            self.found.push(format!("{}:{} fn {name}: {lines} lines", self.path.display(), from.start().line));
+            self.found.push(format!(
+                "{}:{} fn {name}: {lines} lines",
+                self.path.display(),
+                from.start().line
+            ));
         }
     }
 }
@@ -165,7 +170,10 @@ fn functions_and_files_stay_short() {
         long.visit_file(&file);
         found.extend(long.found);
     }
-    assert!(found.is_empty(), "longer than {FN_LINES} (functions) or {FILE_LINES} (files) lines:\n{found:#?}");
+    assert!(
+        found.is_empty(),
+        "longer than {FN_LINES} (functions) or {FILE_LINES} (files) lines:\n{found:#?}"
+    );
 }
 
 #[test]
@@ -210,4 +218,19 @@ fn nothing_unfinished_and_no_registry_hosts() {
         }
     }
     assert!(found.is_empty(), "{found:#?}");
+}
+
+#[test]
+fn every_stable_code_has_a_line_in_the_document() {
+    let text = fs::read_to_string(root().join("docs/errors.md")).unwrap();
+    let mut codes: BTreeSet<String> = schemas::RejectCode::ALL.iter().map(|c| c.code().to_owned()).collect();
+    let api = fs::read_to_string(root().join("api/src/error.rs")).unwrap();
+    for line in api.lines().filter(|l| l.contains("=> (")) {
+        if let Some(code) = line.split('"').nth(1) {
+            codes.insert(code.to_owned());
+        }
+    }
+    assert!(codes.len() > 60, "the codes were found: {}", codes.len());
+    let missing: Vec<_> = codes.iter().filter(|c| !text.contains(&format!("`{c}`"))).collect();
+    assert!(missing.is_empty(), "docs/errors.md lacks {missing:?}");
 }
