@@ -28,7 +28,9 @@ pub struct Config {
     pub venue: VenueConfig,
     /// Miners hosted here.
     pub miners: Vec<MinerConfig>,
-    /// Customers known from the start.
+    /// Miners that run elsewhere and submit over REST; new ones may be added to a running network.
+    pub external_miners: Vec<ExternalMiner>,
+    /// Customers; new ones may be added to a running network.
     pub customers: Vec<CustomerConfig>,
 }
 
@@ -71,6 +73,18 @@ pub struct MinerConfig {
     pub bundle: String,
 }
 
+/// One miner that runs elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExternalMiner {
+    /// Name for people.
+    pub name: String,
+    /// Its Ed25519 public key, 64 hex digits.
+    pub key: String,
+    /// The stake it brings, micro-units.
+    pub stake_micros: i64,
+}
+
 /// One customer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -111,6 +125,7 @@ impl Default for Config {
             network: NetworkConfig::default(),
             venue: VenueConfig::default(),
             miners: ["closed-form", "logistic", "gbt", "mlp"].map(miner).to_vec(),
+            external_miners: Vec::new(),
             customers: Vec::new(),
         }
     }
@@ -276,6 +291,7 @@ mod tests {
             ("[network]\nepoch_s = 10", "epoch_s"),
             ("[[miners]]\nname = 'a'\n[[miners]]\nname = 'a'", "twice"),
             ("[[customers]]\naccount = 'a'\nprepaid_micros = 0", "positive"),
+            ("[[external_miners]]\nname = 'a'\nkey = 'b'\nstake_micros = 1", "hex digits"),
             ("device = 3", "device"),
         ] {
             let (_dir, path) = write(text);

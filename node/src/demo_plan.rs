@@ -89,6 +89,7 @@ pub fn plan(options: &Options<'_>) -> Result<Start> {
         format: FORMAT,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         source: options.source.clone(),
+        network: (network.network.clone(), options.epoch_s),
         machines: MachinesPlan {
             role: Role::All,
             feed: FeedPlan {

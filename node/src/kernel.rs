@@ -25,6 +25,8 @@ const CHUNK: usize = 512;
 /// How long the kernel sleeps at most when nothing asks for it.
 const NAP: Duration = Duration::from_millis(100);
 
+/// A snapshot is stored after this many records.
+const SNAPSHOT_EVERY: u64 = 250_000;
 /// After how many idle naps a wake that does not settle is left behind.
 const PATIENCE: u32 = 50;
 
@@ -83,6 +85,11 @@ impl KernelHandle {
         self.tx.blocking_send(cmd).is_ok()
     }
 
+    /// Whether the kernel takes commands.
+    pub fn is_alive(&self) -> bool {
+        !self.tx.is_closed()
+    }
+
     /// Hands over a command only if there is room.
     pub fn try_send(&self, cmd: Cmd) -> std::result::Result<(), mpsc::error::TrySendError<Cmd>> {
         self.tx.try_send(cmd)
@@ -123,6 +130,8 @@ pub struct Kernel<W: Wired> {
     held: Vec<Deed>,
     taken: Vec<oneshot::Sender<u64>>,
     durable: Option<watch::Sender<u64>>,
+    stopping: Option<oneshot::Sender<Finished>>,
+    saved: u64,
     now: Timestamp,
 }
 
@@ -136,8 +145,34 @@ impl<W: Wired> Kernel<W> {
         snapshots: Option<SnapshotStore>,
     ) -> Self {
         let now = driver.last_at();
-        let (replies, held, taken) = (Vec::new(), Vec::new(), Vec::new());
-        Self { driver, deeds, clock, rx, snapshots, replies, held, taken, durable: None, now }
+        let saved = driver.last_seq();
+        Self {
+            driver,
+            deeds,
+            clock,
+            rx,
+            snapshots,
+            replies: Vec::new(),
+            held: Vec::new(),
+            taken: Vec::new(),
+            durable: None,
+            stopping: None,
+            saved,
+            now,
+        }
+    }
+
+    /// Executes deeds that a stopped process left undone, and those of what was submitted before the kernel runs
+    /// (the first records, the end of an old connection).
+    pub fn resuming(mut self, due: Vec<Deed>) -> Result<Self> {
+        self.now = self.now.max(self.clock.now());
+        for deed in due {
+            if let Some(intake) = self.deeds.execute(deed, &self.clock) {
+                self.submit(Stream::Intake, schemas::encode(&intake))?;
+            }
+        }
+        self.settle()?;
+        Ok(self)
     }
 
     /// Commits every batch and announces the last durable number, for whoever publishes the journal.
@@ -150,33 +185,28 @@ impl<W: Wired> Kernel<W> {
     pub fn run(mut self, runtime: &tokio::runtime::Handle) -> Result<()> {
         loop {
             let first = runtime.block_on(async { tokio::time::timeout(self.nap(), self.rx.recv()).await });
-            let mut stop = None;
+            self.tick()?;
             match first {
                 Ok(None) => return Ok(()),
-                Ok(Some(cmd)) => stop = self.batch(cmd, runtime)?,
+                Ok(Some(cmd)) => self.batch(cmd, runtime)?,
                 Err(_elapsed) => {}
             }
-            if !self.clock.is_stepped() {
-                self.tick()?;
-            }
+            self.tick()?;
             self.release()?;
-            if let Some(done) = stop {
+            self.snapshot_sometimes()?;
+            if let Some(done) = self.stopping.take() {
                 return self.finish(done);
             }
         }
     }
 
     /// Takes this command and whatever else waits, up to a batch.
-    fn batch(
-        &mut self,
-        first: Cmd,
-        runtime: &tokio::runtime::Handle,
-    ) -> Result<Option<oneshot::Sender<Finished>>> {
+    fn batch(&mut self, first: Cmd, runtime: &tokio::runtime::Handle) -> Result<()> {
         let mut next = Some(first);
         for _ in 0..BATCH {
             match next {
                 None => break,
-                Some(Cmd::Stop { done }) => return Ok(Some(done)),
+                Some(Cmd::Stop { done }) => self.stopping = Some(done),
                 Some(Cmd::Advance { to, done }) => {
                     self.advance(to, runtime)?;
                     // The pace may have given up waiting; that is counted there.
@@ -184,9 +214,12 @@ impl<W: Wired> Kernel<W> {
                 }
                 Some(cmd) => self.take(cmd)?,
             }
+            if self.stopping.is_some() {
+                break;
+            }
             next = self.rx.try_recv().ok();
         }
-        Ok(None)
+        Ok(())
     }
 
     fn take(&mut self, cmd: Cmd) -> Result<()> {
@@ -283,8 +316,11 @@ impl<W: Wired> Kernel<W> {
         Ok(())
     }
 
-    /// Wall-clock mode: serves the wakes that are due.
+    /// Wall-clock mode: serves the wakes that are due. In stepped mode `advance` does.
     fn tick(&mut self) -> Result<()> {
+        if self.clock.is_stepped() {
+            return Ok(());
+        }
         self.now = self.now.max(self.clock.now());
         while let Some(at) = self.driver.next_wake() {
             if at > self.now {
@@ -303,7 +339,7 @@ impl<W: Wired> Kernel<W> {
     /// Stepped mode: serves every wake up to `to`, waiting after each until what it set off has settled.
     fn advance(&mut self, to: Timestamp, runtime: &tokio::runtime::Handle) -> Result<()> {
         while let Some(at) = self.driver.next_wake() {
-            if at > to {
+            if at > to || self.stopping.is_some() {
                 break;
             }
             self.now = self.now.max(at);
@@ -325,8 +361,12 @@ impl<W: Wired> Kernel<W> {
             let next = runtime.block_on(async { tokio::time::timeout(NAP, self.rx.recv()).await });
             match next {
                 Ok(Some(Cmd::Advance { done, .. })) => drop(done),
-                // Stopping in the middle of a step: the caller drops its end, so nobody waits.
-                Ok(Some(Cmd::Stop { .. }) | None) => return Ok(()),
+                // Stopping in the middle of a step: what is in flight is left behind.
+                Ok(Some(Cmd::Stop { done })) => {
+                    self.stopping = Some(done);
+                    return Ok(());
+                }
+                Ok(None) => return Ok(()),
                 Ok(Some(cmd)) => self.take(cmd)?,
                 Err(_elapsed) if naps >= PATIENCE => {
                     tracing::warn!(in_flight = self.clock.in_flight(), "a wake did not settle");
@@ -334,6 +374,18 @@ impl<W: Wired> Kernel<W> {
                 }
                 Err(_elapsed) => {}
             }
+        }
+        Ok(())
+    }
+
+    /// Bounds what a start after a crash must replay.
+    fn snapshot_sometimes(&mut self) -> Result<()> {
+        if self.driver.last_seq() < self.saved + SNAPSHOT_EVERY {
+            return Ok(());
+        }
+        self.saved = self.driver.last_seq();
+        if let Some(store) = &self.snapshots {
+            self.driver.save_snapshot(store).context("storing a snapshot")?;
         }
         Ok(())
     }

@@ -60,13 +60,19 @@ pub fn plan_role(config: &Config, ort_lib: Option<PathBuf>, role: Role) -> Resul
         kind: c.kind.clone(),
         stake: MINER_STAKE,
     };
+    let outside = config.external_miners.iter().map(|m| MinerJoined {
+        miner: m.key.parse().expect("loading the configuration has checked the key"),
+        name: m.name.clone(),
+        kind: "external".to_owned(),
+        stake: Micros(m.stake_micros),
+    });
     let customers: Vec<Customer> =
         config.customers.iter().map(|c| customer(&c.account, c.prepaid_micros)).collect();
     Ok(Start {
         genesis: genesis::records(
             network.clone(),
             topics,
-            cast.iter().map(joined).collect(),
+            cast.iter().map(joined).chain(outside).collect(),
             &customers,
             clock.now(),
         ),
@@ -127,11 +133,12 @@ fn manifest(config: &Config, dir: &RunDir, cast: &[Cast], role: Role) -> Result<
         miners: cast.iter().map(miner).collect(),
         validators: config.network.validators,
     };
+    let network = (config.network.name.clone(), config.network.epoch_s);
     if dir.has_manifest() {
         let old = dir.manifest()?;
         ensure!(
-            old.machines == machines,
-            "{} was begun with other miners, validators or markets; name a new --dir, or restore the configuration",
+            old.machines == machines && old.network == network,
+            "{} was begun with another network, miners, validators or markets; name a new --dir, or restore the configuration",
             config.dir.display()
         );
         let reopened = RunManifest { finished: None, ..old };
@@ -142,6 +149,7 @@ fn manifest(config: &Config, dir: &RunDir, cast: &[Cast], role: Role) -> Result<
         format: FORMAT,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         source: format!("live feed of {}", config.venue.ws_url),
+        network,
         machines,
         finished: None,
     };

@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use bus::{Log as _, RedisLog};
 use schemas::{Entry, Intake};
 use tokio::sync::watch;
@@ -56,28 +56,31 @@ pub async fn run(role: Role, config: &Config, ort_lib: Option<PathBuf>) -> Resul
     let mut signals = Signals::new()?;
     let meeting = Meeting { url: config.redis.clone(), network: config.network.name.clone() };
     let taking = meeting.clone();
-    let outbox = tokio::task::spawn_blocking(move || taking.take(role)).await.context("taking the lease")??;
+    let outbox =
+        tokio::task::spawn_blocking(move || taking.take(role)).await.context("taking the lease")??;
     let start = plan(config, ort_lib, role)?;
     let process = match role {
         // The feed's market events are derived here; whoever hears of them hears from outside.
         Role::All | Role::Ingest => begin(role, config, start, meeting, outbox, |machines| machines).await?,
-        Role::Miner | Role::Validator | Role::Api => begin(role, config, start, meeting, outbox, Remote).await?,
+        Role::Miner | Role::Validator | Role::Api => {
+            begin(role, config, start, meeting, outbox, Remote).await?
+        }
     };
     if let Some(server) = &process.server {
         eprintln!("dashboard  http://{}/", server.addr);
     }
     eprintln!("{:<10} {}", role.name(), config.dir.join(role.name()).display());
     let mut watch = tokio::time::interval(WATCH);
-    loop {
+    let whole = loop {
         tokio::select! {
-            () = signals.stop() => break,
-            _ = watch.tick() => if process.is_down() {
-                bail!("a part of the {} stopped; the log above says why", role.name());
-            },
+            () = signals.stop() => break true,
+            _ = watch.tick() => if process.is_down() { break false },
         }
-    }
+    };
     eprintln!("draining");
-    eprintln!("stopped at record {}", process.stop().await?);
+    let stopped = process.stop().await;
+    ensure!(whole, "a part of the {} stopped; the log above says why", role.name());
+    eprintln!("stopped at record {}", stopped?);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -119,7 +122,8 @@ async fn begin<W: Wired>(
         None => None,
         Some(view) => {
             // The node's keys, where `oraculo keys` looks for them; the view and the journal are the role's own.
-            let keys = api::keys::KeyStore::open(RunDir::at(&config.dir).keys()).context("opening the API's key file")?;
+            let keys = api::keys::KeyStore::open(RunDir::at(&config.dir).keys())
+                .context("opening the API's key file")?;
             let desk = RemoteDesk { own: KernelDesk(core.kernel.clone()), waiting: answers, view };
             Some(core.serve(Arc::new(desk), keys, clock, listen).await?)
         }
@@ -132,18 +136,19 @@ impl Process {
         self.core.is_down() || self.publisher.is_down() || self.followers.iter().any(Follower::is_down)
     }
 
-    /// Drains: clients first, then what comes from others, then what goes to them; the kernel last. Returns the
-    /// last number of the journal.
+    /// Drains: clients first, then what comes from others, then what goes to them; the kernel last. Every part is
+    /// stopped, whatever became of the others. Returns the last number of the journal.
     async fn stop(mut self) -> Result<u64> {
+        let mut first = Ok(());
         if let Some(server) = self.server {
-            server.stop().await?;
+            first = first.and(server.stop().await);
         }
         for follower in self.followers {
-            follower.stop().await?;
+            first = first.and(follower.stop().await);
         }
         self.publisher.drain().await;
-        let finished = self.core.stop().await?;
-        self.publisher.stop().await?;
-        Ok(finished.last_seq)
+        let finished = self.core.stop().await;
+        first.and(self.publisher.stop().await)?;
+        Ok(finished?.last_seq)
     }
 }

@@ -21,6 +21,8 @@ pub struct RunManifest {
     pub version: String,
     /// Where the facts came from, for people.
     pub source: String,
+    /// The network's name and the length of its epochs in seconds: neither may change within a run.
+    pub network: (String, u32),
     /// The machines that ran.
     pub machines: MachinesPlan,
     /// Set when the run ended in good order.

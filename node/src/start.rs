@@ -8,12 +8,12 @@ use std::thread::JoinHandle;
 
 use anyhow::{Context as _, Result, anyhow};
 use api::keys::Scope;
-use api::{ApiState, Push, SharedView};
+use api::{ApiState, Health, HealthCheck, Push, SharedView};
 use bus::{Driver, FileLog, FileOptions, Limits, SnapshotOptions, SnapshotStore};
 use forecaster::bundle::Bundle;
 use forecaster::edge::{Device, Engine, Lane, LaneConfig};
 use ingest::edge::{Endpoints, VenueEdge};
-use schemas::{AccountId, Intake, Raw};
+use schemas::{AccountCommand, AccountId, Intake, Raw};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::JoinHandle as Task;
 
@@ -22,9 +22,9 @@ use crate::deeds::{Deeds, MinerHand};
 use crate::desk::KernelDesk;
 use crate::kernel::{Cmd, Finished, Kernel, KernelHandle};
 use crate::probe::Probe;
+use crate::roles::desk::Waiting;
 use crate::run_dir::{FinishedRun, RunDir, RunManifest};
 use crate::signing::ValidatorKey;
-use crate::roles::desk::Waiting;
 use crate::wire::{Machines, Wired};
 
 /// How many pushes a slow reader of the fan-out may be behind before it must catch up from the view.
@@ -148,13 +148,19 @@ impl Start {
             answers: ties.answers,
             kernel: kernel.clone(),
         };
-        if judges && driver.last_seq() == 0 {
-            let now = self.clock.now();
-            for body in &self.genesis {
+        let (now, due) = (self.clock.now(), driver.wiring().machines().due());
+        if judges {
+            let machines = driver.wiring().machines();
+            let news: Vec<&Intake> = self.genesis.iter().filter(|body| is_news(machines, body)).collect();
+            for body in news {
                 driver.submit(schemas::Stream::Intake, schemas::encode(body), now)?;
             }
+        } else if feeds && driver.last_seq() == 0 {
+            // A journal begins now: without a first record the feed would live through all time before.
+            driver.submit(schemas::Stream::Raw, schemas::encode(&Raw::TimeAdvanced { to: now }), now)?;
         }
         let loop_ = Kernel::new(driver, deeds, self.clock, rx, Some(snapshots)).announcing(ties.durable);
+        let loop_ = loop_.resuming(due)?;
         let runtime = tokio::runtime::Handle::current();
         let thread = std::thread::Builder::new()
             .name("kernel".to_owned())
@@ -178,6 +184,21 @@ impl Start {
             tracing::info!(bundle = %bundle.short(), provider = ?report.chosen, "model loaded");
         }
         Ok(lane)
+    }
+}
+
+/// Whether the network has not heard of this yet: everything in a new journal, later only new members and
+/// customers. What it says twice all the same (a customer who has spent everything) the validator refuses.
+fn is_news(machines: &Machines, body: &Intake) -> bool {
+    let Some(validator) = machines.validators.first() else { return false };
+    match body {
+        _ if validator.rules().is_none() => true,
+        Intake::Miner(joined) => !validator.miners().any(|m| m.miner == joined.miner),
+        Intake::Account(AccountCommand::Open { account } | AccountCommand::TopUp { account, .. }) => {
+            validator.prepaid(account).0 == 0
+        }
+        Intake::Account(AccountCommand::Subscribe(s)) => validator.prepaid(&s.account).0 == 0,
+        _ => false,
     }
 }
 
@@ -223,6 +244,19 @@ fn venue(endpoints: Endpoints, kernel: &KernelHandle) -> VenueEdge {
     VenueEdge::spawn(endpoints, tx)
 }
 
+/// Ready while the kernel takes commands and the ledger sums to zero.
+fn health(view: SharedView, kernel: KernelHandle) -> Arc<dyn Fn() -> Health + Send + Sync> {
+    Arc::new(move || {
+        let imbalance = view.read().expect("no writer panics while holding the view").ledger().imbalance();
+        let check = |name: &str, ok: bool, detail: String| HealthCheck { name: name.to_owned(), ok, detail };
+        let checks = vec![
+            check("kernel", kernel.is_alive(), "takes commands".to_owned()),
+            check("ledger", imbalance == 0, format!("all postings sum to {imbalance} micros")),
+        ];
+        Health { ready: checks.iter().all(|c| c.ok), checks }
+    })
+}
+
 impl Core {
     /// Starts the API over this kernel's view.
     pub(crate) async fn serve(
@@ -234,7 +268,8 @@ impl Core {
     ) -> Result<Server> {
         let view = self.view.clone().context("this process has no view to serve")?;
         let now = Arc::new(move || clock.now());
-        let state = ApiState::new(view, desk, keys, self.pushes.clone(), now);
+        let mut state = ApiState::new(Arc::clone(&view), desk, keys, self.pushes.clone(), now);
+        state.health = health(view, self.kernel.clone());
         let listener = tokio::net::TcpListener::bind(listen)
             .await
             .with_context(|| format!("listening on {listen} (choose another address with --listen)"))?;

@@ -58,6 +58,17 @@ pub struct Machines {
 
 type Out = Outbox<Deed>;
 
+/// What a miner wants done, as a deed of the miner with this index.
+fn miner_deed(miner: usize, output: ForecasterOutput) -> Option<Deed> {
+    match output {
+        ForecasterOutput::Infer(request) => Some(Deed::Infer(request)),
+        ForecasterOutput::Commit { question, forecast } => Some(Deed::Commit { miner, question, forecast }),
+        ForecasterOutput::Reveal { question, forecast } => Some(Deed::Reveal { miner, question, forecast }),
+        // Nothing to do: the abstention is in the machine's state and the fee in the ledger.
+        ForecasterOutput::Abstain { .. } => None,
+    }
+}
+
 impl Machines {
     fn raw(&mut self, record: &Record<Raw>, out: &mut Out) {
         let Some(feed) = &mut self.feed else { return };
@@ -90,20 +101,16 @@ impl Machines {
         for (miner, machine) in self.miners.iter_mut().enumerate() {
             let mut said = Vec::new();
             machine.apply(record, &mut said);
-            for output in said {
-                out.deeds.extend(match output {
-                    ForecasterOutput::Infer(request) => Some(Deed::Infer(request)),
-                    ForecasterOutput::Commit { question, forecast } => {
-                        Some(Deed::Commit { miner, question, forecast })
-                    }
-                    ForecasterOutput::Reveal { question, forecast } => {
-                        Some(Deed::Reveal { miner, question, forecast })
-                    }
-                    // Nothing to do: the abstention is in the machine's state and the fee in the ledger.
-                    ForecasterOutput::Abstain { .. } => None,
-                });
-            }
+            out.deeds.extend(said.into_iter().filter_map(|output| miner_deed(miner, output)));
         }
+    }
+
+    /// What the miners asked for before the process stopped and the journal has no trace of.
+    pub fn due(&self) -> Vec<Deed> {
+        let of = |(miner, machine): (usize, &Forecaster)| {
+            machine.due().into_iter().filter_map(move |output| miner_deed(miner, output)).collect::<Vec<_>>()
+        };
+        self.miners.iter().enumerate().flat_map(of).collect()
     }
 
     fn judge(&mut self, record: &Record<Intake>, out: &mut Out) {
@@ -259,7 +266,25 @@ impl Wiring for Machines {
         }
         Ok(())
     }
+
+    /// Where everything runs in one process, facts, verdicts and questions are derived, never submitted.
+    fn external(entry: &Entry) -> bool {
+        match entry.stream {
+            Stream::Market | Stream::Verdicts => false,
+            Stream::Intake => !is_question(&entry.record.body),
+            Stream::Raw | Stream::Forecasts => true,
+        }
+    }
 }
+
+/// Whether an encoded intake record is a question, from its variant number alone.
+fn is_question(body: &[u8]) -> bool {
+    let mut decoder = minicbor::Decoder::new(body);
+    decoder.array().is_ok() && decoder.u32().is_ok_and(|variant| variant == QUESTION)
+}
+
+/// Wire form v1's number of [`Intake::Question`].
+const QUESTION: u32 = 3;
 
 fn state<T: Snapshot>(states: &[(String, Vec<u8>)], name: &str) -> Result<T, BusError> {
     let (_, bytes) = states

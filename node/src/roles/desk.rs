@@ -117,9 +117,7 @@ impl RemoteDesk {
         let view = self.view.read().unwrap_or_else(PoisonError::into_inner);
         let known = |miner: MinerId| view.miners().contains_key(&miner).then_some(miner);
         match intake {
-            Intake::Usage(usage) => {
-                Some(Key::Unit(unit_id(&usage.subscription, &usage.topic, usage.slot)))
-            }
+            Intake::Usage(usage) => Some(Key::Unit(unit_id(&usage.subscription, &usage.topic, usage.slot))),
             Intake::Commitment(c) => Some(Key::Prediction(What::Commitment, c.question, known(c.miner))),
             Intake::Reveal(r) => Some(Key::Prediction(What::Reveal, r.question, known(r.miner))),
             _ => None,
@@ -130,10 +128,7 @@ impl RemoteDesk {
 impl Desk for RemoteDesk {
     /// The receipt names the place in this process's journal. Without a verdict in time it carries none: the
     /// submission is durable, and what becomes of it is still open.
-    fn submit(
-        &self,
-        intake: Intake,
-    ) -> Pin<Box<dyn Future<Output = Result<Receipt, DeskError>> + Send>> {
+    fn submit(&self, intake: Intake) -> Pin<Box<dyn Future<Output = Result<Receipt, DeskError>> + Send>> {
         let Some(key) = self.key(&intake) else { return self.own.submit(intake) };
         let Some((ticket, verdict)) = self.waiting.wait(&key) else {
             return Box::pin(std::future::ready(Err(DeskError::Overloaded)));
@@ -173,7 +168,11 @@ mod tests {
     use super::*;
 
     fn refused(unit: u8, code: RejectCode) -> Verdict {
-        Verdict::ChargeRefused { unit: UnitId([unit; 32]), subscription: SubscriptionId("s".to_owned()), code }
+        Verdict::ChargeRefused {
+            unit: UnitId([unit; 32]),
+            subscription: SubscriptionId("s".to_owned()),
+            code,
+        }
     }
 
     #[test]

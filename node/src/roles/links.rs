@@ -57,7 +57,10 @@ fn wanted(role: Role, from: Role, own: &BTreeSet<MinerId>, entry: &Entry) -> boo
                 matches!(body, Intake::Commitment(_) | Intake::Reveal(_))
             }
             (Role::Validator, Role::Api, body) => {
-                matches!(body, Intake::Commitment(_) | Intake::Reveal(_) | Intake::Usage(_) | Intake::Account(_))
+                matches!(
+                    body,
+                    Intake::Commitment(_) | Intake::Reveal(_) | Intake::Usage(_) | Intake::Account(_)
+                )
             }
             _ => false,
         }),
@@ -173,9 +176,7 @@ impl Follower {
         let work = Work { link, meeting, kernel, stop: Arc::clone(&stop), written: 0 };
         let thread = std::thread::Builder::new()
             .name(format!("from-{from}"))
-            .spawn(move || {
-                work.run().inspect_err(|e| tracing::error!("following {from} stopped: {e:#}"))
-            })
+            .spawn(move || work.run().inspect_err(|e| tracing::error!("following {from} stopped: {e:#}")))
             .context("starting a follower's thread")?;
         Ok(Self { thread, stop })
     }
@@ -188,7 +189,8 @@ impl Follower {
     /// Ends after the batch at hand.
     pub async fn stop(self) -> Result<()> {
         self.stop.store(true, Ordering::SeqCst);
-        let ended = tokio::task::spawn_blocking(move || self.thread.join()).await.context("joining a follower")?;
+        let ended =
+            tokio::task::spawn_blocking(move || self.thread.join()).await.context("joining a follower")?;
         ended.map_err(|_| anyhow!("a follower panicked"))?
     }
 }
@@ -301,7 +303,8 @@ mod tests {
             }
             let mut link =
                 Link::open(Role::Api, Role::Validator, BTreeSet::new(), dir.path(), &mut log).unwrap();
-            let entries: Vec<Entry> = (link.at.next..).zip(*outbox).map(|(seq, e)| verdict(seq, *e)).collect();
+            let entries: Vec<Entry> =
+                (link.at.next..).zip(*outbox).map(|(seq, e)| verdict(seq, *e)).collect();
             assert_eq!(link.news(&entries), bodies(want), "{journal:?} {position:?} {outbox:?}");
         }
     }
@@ -327,7 +330,10 @@ mod tests {
             assert!(!wanted(role, from, &own, &clock), "{role:?} from {from:?}");
             assert_eq!(
                 wanted(role, from, &own, &sealed(8)),
-                matches!((role, from), (Role::Miner, Role::Validator) | (Role::Validator, Role::Miner | Role::Api)),
+                matches!(
+                    (role, from),
+                    (Role::Miner, Role::Validator) | (Role::Validator, Role::Miner | Role::Api)
+                ),
                 "{role:?} from {from:?}"
             );
         }

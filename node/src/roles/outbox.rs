@@ -61,7 +61,9 @@ impl Meeting {
         loop {
             match RedisLog::open(self.options(role)) {
                 Ok(log) => return Ok(log),
-                Err(BusError::LeaseHeld { holder }) if since.elapsed() >= PATIENCE => return Err(self.taken(role, holder)),
+                Err(BusError::LeaseHeld { holder }) if since.elapsed() >= PATIENCE => {
+                    return Err(self.taken(role, holder));
+                }
                 Err(BusError::LeaseHeld { holder }) => {
                     tracing::info!(role = role.name(), fence = holder, "waiting for the role's lease");
                     std::thread::sleep(RENEW / 3);
@@ -152,7 +154,8 @@ impl Publisher {
     /// Gives the lease back and ends.
     pub async fn stop(self) -> Result<()> {
         self.stop.send_replace(true);
-        let ended = tokio::task::spawn_blocking(move || self.thread.join()).await.context("joining the outbox")?;
+        let ended =
+            tokio::task::spawn_blocking(move || self.thread.join()).await.context("joining the outbox")?;
         ended.map_err(|_| anyhow!("the outbox panicked"))?
     }
 }

@@ -35,7 +35,7 @@ fn bad_input_gets_a_clear_error() {
         (vec!["demo", "--device", "tpu"], "cpu, auto, cuda"),
         (vec!["demo", "--listen", "nowhere"], "invalid socket address"),
         (vec!["demo", "--dir", &full], "is not empty"),
-        (vec!["demo", "--data", &nowhere], "BTC-5m-markets"),
+        (vec!["demo", "--data", &nowhere], "cannot read"),
         (vec!["demo", "--data", &empty], "BTC-5m-markets"),
         (vec!["demo", "--dir", &nowhere, "--models", &empty, "--listen", "127.0.0.1:0"], "closed-form"),
         (vec!["replay", &nowhere], "is no run"),

@@ -126,7 +126,10 @@ fn malformed_submissions_get_their_code_and_move_nobody_else() {
     let tmp = tempfile::tempdir().unwrap();
     let calm = run_day(SEED, MARKETS, &tmp.path().join("calm")).summary;
     let stormy = runtime().block_on(async {
-        let options = DemoOptions { speed: sim::Speed::Factor(120.0), ..DemoOptions::new(small_day(SEED, MARKETS), tmp.path().join("stormy"), SEED) };
+        let options = DemoOptions {
+            speed: sim::Speed::Factor(120.0),
+            ..DemoOptions::new(small_day(SEED, MARKETS), tmp.path().join("stormy"), SEED)
+        };
         let demo = DemoRun::start(options).await.unwrap();
         let account = AccountId::new("stranger").unwrap();
         let now = node::clock::wall_now();
@@ -137,7 +140,12 @@ fn malformed_submissions_get_their_code_and_move_nobody_else() {
             for (path, body, status, code) in &cases {
                 let got = hostile.post(path, body.clone()).await;
                 if got.1 != "rate_limited" {
-                    assert_eq!((got.0, got.1.as_str()), (*status, *code), "{path} {}", &body[..body.len().min(120)]);
+                    assert_eq!(
+                        (got.0, got.1.as_str()),
+                        (*status, *code),
+                        "{path} {}",
+                        &body[..body.len().min(120)]
+                    );
                     sent += 1;
                 }
             }

@@ -132,8 +132,12 @@ pub(crate) fn market_events() -> Vec<(&'static str, MarketEvent)> {
 }
 
 pub(crate) fn intakes() -> Vec<(&'static str, Intake)> {
-    let determination =
-        Determination::Determined { up: true, closing: IndexPrice(63_304_200_301_195_075_000_000) };
+    let mut all = registry_intakes();
+    all.extend(running_intakes());
+    all
+}
+
+fn registry_intakes() -> Vec<(&'static str, Intake)> {
     vec![
         (
             "genesis",
@@ -161,6 +165,13 @@ pub(crate) fn intakes() -> Vec<(&'static str, Intake)> {
             }),
         ),
         ("question", Intake::Question(question())),
+    ]
+}
+
+fn running_intakes() -> Vec<(&'static str, Intake)> {
+    let determination =
+        Determination::Determined { up: true, closing: IndexPrice(63_304_200_301_195_075_000_000) };
+    vec![
         (
             "commitment",
             Intake::Commitment(Commitment {
@@ -227,8 +238,14 @@ fn signal() -> Signal {
 }
 
 pub(crate) fn verdicts() -> Vec<(&'static str, Verdict)> {
+    let mut all = round_verdicts();
+    all.extend(outcome_verdicts());
+    all.extend(money_verdicts());
+    all
+}
+
+fn round_verdicts() -> Vec<(&'static str, Verdict)> {
     let q = question();
-    let account = AccountId::new("acme").unwrap();
     vec![
         ("topic", Verdict::TopicListed(rules())),
         ("opened", Verdict::QuestionOpened(q.clone())),
@@ -255,6 +272,12 @@ pub(crate) fn verdicts() -> Vec<(&'static str, Verdict)> {
                 reason: NoSignalReason::NoForecasts,
             },
         ),
+    ]
+}
+
+fn outcome_verdicts() -> Vec<(&'static str, Verdict)> {
+    let q = question();
+    vec![
         (
             "resolved",
             Verdict::Resolved {
@@ -286,6 +309,13 @@ pub(crate) fn verdicts() -> Vec<(&'static str, Verdict)> {
                 stake_after: Micros(997),
             }),
         ),
+    ]
+}
+
+fn money_verdicts() -> Vec<(&'static str, Verdict)> {
+    let q = question();
+    let account = AccountId::new("acme").unwrap();
+    vec![
         ("posted", Verdict::Posted(txn())),
         ("account", Verdict::Account(AccountView { account: account.clone(), prepaid: Micros(5) })),
         ("subscribed", Verdict::Subscribed(subscription())),
