@@ -243,6 +243,20 @@ fn check(config: &Config) -> Result<()> {
             bail!("miners: {} is there twice", miner.name);
         }
     }
+    check_strangers(config)
+}
+
+/// Miners and customers that are named here but live elsewhere.
+fn check_strangers(config: &Config) -> Result<()> {
+    for miner in &config.external_miners {
+        let name = &miner.name;
+        ensure!(schemas::id::is_name(name), "external_miners.name {name:?} is no name");
+        ensure!(
+            miner.key.parse::<schemas::MinerId>().is_ok(),
+            "external_miners.{name}: key is no 64 hex digits"
+        );
+        ensure!(miner.stake_micros > 0, "external_miners.{name}: stake_micros must be positive");
+    }
     for customer in &config.customers {
         ensure!(
             schemas::id::is_name(&customer.account),

@@ -36,17 +36,30 @@ pub enum Cmd {
     /// The venue's edge saw something.
     Raw(Raw),
     /// Somebody submits to the intake; the reply comes after the group commit.
-    Intake { body: Box<Intake>, reply: Option<oneshot::Sender<Receipt>> },
+    Intake {
+        /// The record.
+        body: Box<Intake>,
+        /// Who waits for its receipt.
+        reply: Option<oneshot::Sender<Receipt>>,
+    },
     /// A model answered.
     Inference(InferenceResult),
     /// Simulated time moves to `to`: serve every wake up to there, in order, then reply.
-    Advance { to: Timestamp, done: oneshot::Sender<()> },
+    Advance {
+        /// The instant.
+        to: Timestamp,
+        /// Hears when everything up to there has settled.
+        done: oneshot::Sender<()>,
+    },
     /// Entries of another process, in order; the reply is the last durable number once they are.
     Follow { entries: Vec<(Stream, Vec<u8>)>, taken: oneshot::Sender<u64> },
     /// Durable entries from this number on, a chunk at a time.
     Read { from: u64, reply: oneshot::Sender<Vec<Entry>> },
     /// Store a snapshot and stop.
-    Stop { done: oneshot::Sender<Finished> },
+    Stop {
+        /// Hears what the kernel leaves.
+        done: oneshot::Sender<Finished>,
+    },
 }
 
 /// What a kernel leaves behind.
@@ -91,6 +104,7 @@ impl KernelHandle {
     }
 
     /// Hands over a command only if there is room.
+    #[allow(clippy::result_large_err, reason = "the refused command goes back to its owner")]
     pub fn try_send(&self, cmd: Cmd) -> std::result::Result<(), mpsc::error::TrySendError<Cmd>> {
         self.tx.try_send(cmd)
     }

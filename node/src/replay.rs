@@ -7,13 +7,13 @@ use schemas::{Digest, Entry, Stream, Timestamp};
 use crate::run_dir::{FinishedRun, RunDir};
 use crate::wire::{Deed, Machines};
 
-/// Machines with somebody watching every record go by.
-struct Watched<'a> {
+/// Machines with somebody watching every record go by; `REMOTE` if they heard of others' facts or verdicts.
+struct Watched<'a, const REMOTE: bool> {
     machines: Machines,
     watch: &'a mut dyn FnMut(&Entry) -> Result<(), BusError>,
 }
 
-impl Wiring for Watched<'_> {
+impl<const REMOTE: bool> Wiring for Watched<'_, REMOTE> {
     type Deed = Deed;
 
     fn apply(&mut self, entry: &Entry, out: &mut Outbox<Deed>) -> Result<(), BusError> {
@@ -39,6 +39,10 @@ impl Wiring for Watched<'_> {
 
     fn load(&mut self, states: &[(String, Vec<u8>)]) -> Result<(), BusError> {
         self.machines.load(states)
+    }
+
+    fn external(entry: &Entry) -> bool {
+        REMOTE || Machines::external(entry)
     }
 }
 

@@ -2,8 +2,8 @@
 //! its outbox and follows those of others. Never a second loop, and Redis is never the record.
 
 pub mod desk;
-mod links;
-mod outbox;
+pub mod links;
+pub mod outbox;
 
 use std::collections::BTreeSet;
 use std::fs::File;

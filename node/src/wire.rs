@@ -25,13 +25,39 @@ pub enum Deed {
     /// Run a model.
     Infer(InferenceRequest),
     /// Miner `miner` (its index) seals a forecast: sign and submit.
-    Commit { miner: usize, question: QuestionId, forecast: Forecast },
+    Commit {
+        /// Index of the miner in the plan.
+        miner: usize,
+        /// The question.
+        question: QuestionId,
+        /// The forecast.
+        forecast: Forecast,
+    },
     /// Miner `miner` opens its forecast: sign and submit.
-    Reveal { miner: usize, question: QuestionId, forecast: Forecast },
+    Reveal {
+        /// Index of the miner in the plan.
+        miner: usize,
+        /// The question.
+        question: QuestionId,
+        /// The forecast.
+        forecast: Forecast,
+    },
     /// Validator `validator` (its index) reports how a market ended: sign and submit.
-    Report { validator: usize, draft: ReportDraft },
+    Report {
+        /// Index of the validator in the plan.
+        validator: usize,
+        /// What it says.
+        draft: ReportDraft,
+    },
     /// Validator `validator` signs an epoch's root.
-    Vote { validator: usize, epoch: u64, root: [u8; 32] },
+    Vote {
+        /// Index of the validator in the plan.
+        validator: usize,
+        /// The epoch.
+        epoch: u64,
+        /// The root.
+        root: [u8; 32],
+    },
     /// Subscribers must hear of this.
     Push(Arc<Push>),
     /// A verdict of another process came: whoever waits for it here must hear of it.

@@ -67,6 +67,7 @@ fn write_tables(tables: &backtests::Tables, out: &std::path::Path) -> Result<()>
 }
 
 #[cfg(not(feature = "backtests"))]
+#[allow(clippy::unnecessary_wraps, reason = "the same signature with and without polars")]
 fn write_tables(_: &backtests::Tables, _: &std::path::Path) -> Result<()> {
     eprintln!(
         "note: this binary was built without the feature `backtests`: no Parquet tables, only evaluation.json"

@@ -45,7 +45,7 @@ pub struct BenchArgs {
 }
 
 /// Measures everything, one after the other.
-pub fn run(args: BenchArgs) -> Result<ExitCode> {
+pub fn run(args: &BenchArgs) -> Result<ExitCode> {
     let root = args.dir.join(format!("{}", std::process::id()));
     std::fs::create_dir_all(&root).with_context(|| format!("creating {}", root.display()))?;
     let budget = Duration::from_secs(args.seconds.max(1));

@@ -127,9 +127,10 @@ async fn demo(args: DemoArgs, started: Instant) -> Result<ExitCode> {
 impl DemoArgs {
     fn options(&self, day: Day, started: Instant) -> DemoOptions {
         let recorded = self.data.as_ref();
+        let standard = if recorded.is_some() { Speed::Max } else { Speed::Factor(60.0) };
         DemoOptions {
             day,
-            speed: self.speed.unwrap_or(if recorded.is_some() { Speed::Max } else { Speed::Factor(60.0) }),
+            speed: self.speed.unwrap_or(standard),
             dir: self.dir.clone().unwrap_or_else(|| default_dir(self.seed)),
             seed: self.seed,
             source: recorded.map_or_else(

@@ -32,7 +32,7 @@ pub struct DoctorArgs {
 }
 
 /// Examines the machine. Exit 1 if anything a model needs is missing.
-pub fn run(args: DoctorArgs) -> Result<ExitCode> {
+pub fn run(args: &DoctorArgs) -> Result<ExitCode> {
     let library = assets::ort_search(args.ort_lib.clone()).find()?;
     let engine = Engine::open(&library)?;
     let models = assets::models_dir(args.models.as_deref())?;

@@ -90,7 +90,7 @@ fn scope(text: &str) -> Result<Scope> {
 }
 
 fn list(store: &KeyStore, json: bool) -> Result<()> {
-    let show = |at: Option<Timestamp>| at.map_or_else(|| "-".to_owned(), |t| time(t));
+    let show = |at: Option<Timestamp>| at.map_or_else(|| "-".to_owned(), time);
     for key in store.list()? {
         let scopes = key.scopes.iter().map(|s| s.name()).collect::<Vec<_>>().join(",");
         if json {

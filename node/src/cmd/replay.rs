@@ -27,7 +27,7 @@ pub struct ReplayArgs {
 }
 
 /// Replays.
-pub fn run(args: ReplayArgs) -> Result<ExitCode> {
+pub fn run(args: &ReplayArgs) -> Result<ExitCode> {
     let dir = RunDir::open(&args.dir)?;
     let total = dir.manifest()?.finished.map_or(0, |f| f.last_seq);
     let bar = progress::records(total, "replaying");

@@ -86,7 +86,8 @@ impl Position {
     }
 
     fn write(self, path: &Path) -> Result<()> {
-        let tmp = path.with_extension("tmp");
+        let mut tmp = path.as_os_str().to_owned();
+        tmp.push(".tmp");
         fs::write(&tmp, format!("{} {}\n", self.next, self.local))
             .and_then(|()| fs::rename(&tmp, path))
             .with_context(|| format!("writing {}", path.display()))

@@ -1,7 +1,7 @@
 //! Four processes of one role each over a real Redis: a signal is sold once, across a lost Redis and a killed API.
 
 use std::fs::{self, File};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -81,13 +81,21 @@ fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-fn redis(port: u16, dir: &Path) -> Kid {
-    let port = port.to_string();
+/// A Redis without a memory of its own, and it answers.
+async fn redis(port: u16, dir: &Path) -> Kid {
+    let number = port.to_string();
     let mut command = Command::new(REDIS);
     command
-        .args(["--port", &port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir"])
+        .args(["--port", &number, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir"])
         .arg(dir);
-    Kid::start(&mut command, dir.join("redis.log"))
+    let kid = Kid::start(&mut command, dir.join("redis.log"));
+    for _ in 0..LOOKS {
+        if TcpStream::connect(("127.0.0.1", port)).is_ok() {
+            return kid;
+        }
+        pause().await;
+    }
+    panic!("Redis does not start: {}", kid.said());
 }
 
 /// A day on the wall clock with a market whose 60-second question opens soon: markets start at multiples of their
@@ -237,14 +245,8 @@ fn four_roles_sell_a_signal_once() {
 async fn sell_once() {
     let tmp = tempfile::tempdir().unwrap();
     let port = free_port();
-    let mut broker = redis(port, tmp.path());
+    let mut broker = redis(port, tmp.path()).await;
     let rig = Rig::new(tmp.path(), port);
-    for _ in 0..LOOKS {
-        if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
-            break;
-        }
-        pause().await;
-    }
     let mut kids: Vec<Kid> = ROLES.iter().map(|role| rig.role(role, &format!("{role}.log"))).collect();
     let customer = Customer { client: Client::new(), api: rig.api.clone(), key: rig.key() };
     let signal = customer.buy(&kids).await;
@@ -252,10 +254,12 @@ async fn sell_once() {
     assert_eq!((paid.units, paid.prepaid.as_str()), (1, (PREPAID - PRICE).to_string().as_str()));
 
     let mut second = rig.role("ingest", "second.log");
+    assert!(!second.child.wait().unwrap().success());
+    assert!(second.said().contains("a role has one writer"), "{}", second.said());
+
     broker.kill();
-    drop(broker);
+    let _broker = redis(port, tmp.path()).await;
     let lost_at = wall_now();
-    let _broker = redis(port, tmp.path());
     kids[3].kill();
     kids[3] = rig.role("api", "api-again.log");
     let again = customer.buy(&kids).await;
@@ -268,8 +272,6 @@ async fn sell_once() {
         (true, Some("unknown_question")),
         "{problem}"
     );
-    assert!(!second.child.wait().unwrap().success());
-    assert!(second.said().contains("a role has one writer"), "{}", second.said());
 
     for kid in kids {
         kid.terminate().await;
