@@ -14,7 +14,7 @@ pub enum Strategy {
         #[n(0)]
         bundle: BundleId,
     },
-    /// Runs no model: repeats the mean of what others revealed on the same market, else the reference.
+    /// Runs no model: repeats the mean of what other miners rightly revealed on the same market, else the reference.
     #[n(1)]
     Copycat,
 }
@@ -47,7 +47,7 @@ pub struct MinerConfig {
     /// Most questions answered at a time.
     #[n(7)]
     pub max_open: u32,
-    /// Most markets, and most miners per market, whose reveals a copycat remembers.
+    /// Most other miners, most running markets and most open questions that a copycat keeps in mind.
     #[n(8)]
     pub max_remembered: u32,
 }

@@ -4,6 +4,9 @@
 //! returns (`Commit`), the commit window ends (`Reveal`), the own reveal is seen in the log (forgotten). What the
 //! log says is the only truth about what was done, so after a crash [`Forecaster::due`] lists the deeds that the
 //! log has no trace of.
+//!
+//! A copycat also listens to the other miners and counts what they seal and open by the validator's rules; a miner
+//! with a model keeps nothing of them.
 
 use std::collections::BTreeMap;
 
@@ -133,7 +136,7 @@ pub struct Counters {
     /// Questions that are open already.
     #[n(4)]
     pub questions_repeated: u64,
-    /// Markets, questions and reveals a copycat had no room to remember.
+    /// Miners, markets and questions a copycat had no room to remember.
     #[n(5)]
     pub reveals_forgotten: u64,
 }
@@ -272,17 +275,24 @@ impl Forecaster {
         match intake {
             Intake::Question(q) if self.config.covers(&q.topic) => {
                 self.question(at, q, out);
-                if self.config.strategy == Strategy::Copycat {
-                    self.memory.question(q);
-                }
             }
             Intake::Commitment(c) if c.miner == self.config.miner => self.seen_own_commitment(c),
             Intake::Reveal(r) if r.miner == self.config.miner => self.seen_own_reveal(r),
-            Intake::Reveal(r) => {
-                if let Forecast::Probability(p) = r.forecast {
-                    self.memory.reveal(at, r.question, r.miner, p);
-                }
-            }
+            _ => {}
+        }
+        if self.config.strategy == Strategy::Copycat {
+            self.listen(at, intake);
+        }
+    }
+
+    /// What a copycat takes in about the others. It is no member in its own memory, so it never counts itself.
+    fn listen(&mut self, at: Timestamp, intake: &Intake) {
+        match intake {
+            Intake::Genesis(rules) => self.memory.genesis(rules),
+            Intake::Miner(joined) if joined.miner != self.config.miner => self.memory.join(joined.miner),
+            Intake::Question(q) if self.config.covers(&q.topic) => self.memory.question(q),
+            Intake::Commitment(c) => self.memory.commitment(at, c),
+            Intake::Reveal(r) => self.memory.reveal(at, r),
             _ => {}
         }
     }

@@ -1,10 +1,11 @@
-//! A miner's key: it seals, opens and signs forecasts; it never shows its secret and keeps no state.
+//! A miner's key: it seals, opens and signs forecasts; it never shows its secret and keeps no state. Beside it, the
+//! checks of what other keys sealed and opened.
 
 use std::fmt;
 
 use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use schemas::prediction::commit_hash;
-use schemas::{BundleId, Commitment, Forecast, MinerId, QuestionId, Reveal};
+use schemas::{BundleId, CommitHash, Commitment, Forecast, MinerId, QuestionId, Reveal};
 
 /// Context of the key that nonces are derived with (BLAKE3 `derive_key`); a different key for a different purpose.
 const NONCE_CONTEXT: &str = "oraculo 2026-01-01 miner commitment nonce v1";
@@ -77,9 +78,17 @@ impl MinerKey {
 
 /// Whether the miner named in a commitment signed it (strict verification, as the validator does it).
 pub fn is_signed(c: &Commitment) -> bool {
-    let message = Commitment::signing_bytes(&c.question, &c.miner, &c.hash);
-    let signature = Signature::from_bytes(&c.signature);
-    VerifyingKey::from_bytes(&c.miner.0).is_ok_and(|key| key.verify_strict(&message, &signature).is_ok())
+    verifies(&c.miner, &Commitment::signing_bytes(&c.question, &c.miner, &c.hash), &c.signature)
+}
+
+/// Whether a reveal opens this seal on this network and the miner it names signed it (strict verification).
+pub fn opens(r: &Reveal, network: &[u8; 32], seal: &CommitHash) -> bool {
+    r.commit_hash(network) == *seal && verifies(&r.miner, &Reveal::signing_bytes(seal), &r.signature)
+}
+
+fn verifies(miner: &MinerId, message: &[u8], signature: &[u8; 64]) -> bool {
+    let signature = Signature::from_bytes(signature);
+    VerifyingKey::from_bytes(&miner.0).is_ok_and(|key| key.verify_strict(message, &signature).is_ok())
 }
 
 impl fmt::Debug for MinerKey {

@@ -52,9 +52,19 @@ pub enum Cmd {
         done: oneshot::Sender<()>,
     },
     /// Entries of another process, in order; the reply is the last durable number once they are.
-    Follow { entries: Vec<(Stream, Vec<u8>)>, taken: oneshot::Sender<u64> },
+    Follow {
+        /// Stream and body of each.
+        entries: Vec<(Stream, Vec<u8>)>,
+        /// Hears the last durable number once they are durable.
+        taken: oneshot::Sender<u64>,
+    },
     /// Durable entries from this number on, a chunk at a time.
-    Read { from: u64, reply: oneshot::Sender<Vec<Entry>> },
+    Read {
+        /// First number wanted.
+        from: u64,
+        /// Gets the entries.
+        reply: oneshot::Sender<Vec<Entry>>,
+    },
     /// Store a snapshot and stop.
     Stop {
         /// Hears what the kernel leaves.

@@ -43,6 +43,11 @@ impl Role {
         }
     }
 
+    /// Whether it hears facts or verdicts from other processes; the feed and the whole node derive theirs.
+    pub fn hears(self) -> bool {
+        !self.does(Self::Ingest)
+    }
+
     /// Whether this process does what `part` does.
     pub fn does(self, part: Self) -> bool {
         self == Self::All || self == part

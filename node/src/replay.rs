@@ -69,9 +69,22 @@ pub fn replay(
     let mut log =
         FileLog::open_read_only(dir.journal(), FileOptions::default()).context("opening the journal")?;
     ensure!(log.last().0 > 0, "the journal is empty");
-    let mut watched = Watched { machines: manifest.machines.build()?, watch };
-    let report = bus::replay(&mut log, &mut watched, progress)?;
-    Ok(Replayed { report, machines: watched.machines, finished: manifest.finished })
+    let machines = manifest.machines.build()?;
+    let (report, machines) = if manifest.machines.role.hears() {
+        follow(&mut log, Watched::<true> { machines, watch }, progress)?
+    } else {
+        follow(&mut log, Watched::<false> { machines, watch }, progress)?
+    };
+    Ok(Replayed { report, machines, finished: manifest.finished })
+}
+
+fn follow<const REMOTE: bool>(
+    log: &mut FileLog,
+    mut watched: Watched<'_, REMOTE>,
+    progress: &mut dyn FnMut(u64),
+) -> Result<(ReplayReport, Machines)> {
+    let report = bus::replay(log, &mut watched, progress)?;
+    Ok((report, watched.machines))
 }
 
 /// Holds what a replay found against what the live run said of itself.

@@ -1,5 +1,6 @@
 //! Roles in several processes that meet over Redis: each has its own kernel and journal, publishes the journal in
 //! its outbox and follows those of others. Never a second loop, and Redis is never the record.
+#![allow(clippy::print_stderr, reason = "a command tells its user what it does")]
 
 pub mod desk;
 pub mod links;
@@ -13,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use bus::{Log as _, RedisLog};
+use bus::RedisLog;
 use schemas::{Entry, Intake};
 use tokio::sync::watch;
 
@@ -59,12 +60,10 @@ pub async fn run(role: Role, config: &Config, ort_lib: Option<PathBuf>) -> Resul
     let outbox =
         tokio::task::spawn_blocking(move || taking.take(role)).await.context("taking the lease")??;
     let start = plan(config, ort_lib, role)?;
-    let process = match role {
-        // The feed's market events are derived here; whoever hears of them hears from outside.
-        Role::All | Role::Ingest => begin(role, config, start, meeting, outbox, |machines| machines).await?,
-        Role::Miner | Role::Validator | Role::Api => {
-            begin(role, config, start, meeting, outbox, Remote).await?
-        }
+    let process = if role.hears() {
+        begin(role, config, start, meeting, outbox, Remote).await?
+    } else {
+        begin(role, config, start, meeting, outbox, |machines| machines).await?
     };
     if let Some(server) = &process.server {
         eprintln!("dashboard  http://{}/", server.addr);

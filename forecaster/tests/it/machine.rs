@@ -5,24 +5,25 @@ use forecaster::{
 };
 use schemas::inference::Answer;
 use schemas::{
-    BundleId, Digest, FeedState, Forecast, IndexPrice, IndexTick, InferenceResult, Intake, Machine,
-    MarketEvent, MinerId, Ppm, Question, Record, Reveal, Snapshot, Timestamp,
+    BundleId, Commitment, Digest, FeedState, Forecast, IndexPrice, IndexTick, InferenceResult, Intake,
+    Machine, MarketEvent, Micros, MinerId, MinerJoined, NetworkRules, Ppm, Question, Record, Reveal,
+    Snapshot, Timestamp,
 };
 
 use crate::support::{START_S, SYMBOL, price, question, secs};
 
 const BUNDLE: BundleId = BundleId([9; 32]);
-const ME: u8 = 1;
+pub const ME: u8 = 1;
 
 fn key(n: u8) -> MinerKey {
     MinerKey::from_seed([n; 32])
 }
 
-fn miner(n: u8) -> MinerId {
+pub fn miner(n: u8) -> MinerId {
     key(n).id()
 }
 
-fn config(strategy: Strategy) -> MinerConfig {
+pub fn config(strategy: Strategy) -> MinerConfig {
     MinerConfig::new(miner(ME), "btc-usd.up-5m", SYMBOL, strategy)
 }
 
@@ -30,12 +31,12 @@ fn model() -> Forecaster {
     Forecaster::new(config(Strategy::Model { bundle: BUNDLE }))
 }
 
-fn copycat() -> Forecaster {
+pub fn copycat() -> Forecaster {
     Forecaster::new(config(Strategy::Copycat))
 }
 
 /// A moment in seconds after the market's start, with what happened.
-type Step = (f64, ForecasterInput);
+pub type Step = (f64, ForecasterInput);
 
 /// A name, what came before, when the question comes, the question, what follows.
 type Case<'a> = (&'a str, Vec<Step>, f64, ForecasterInput, &'a [&'a str]);
@@ -54,7 +55,7 @@ fn ticks(from: i64, to: i64) -> Vec<Step> {
     (from..=to).map(|s| (s as f64 + 1.0, tick_of(SYMBOL, s, price(100.0 + (s % 7) as f64 * 0.01)))).collect()
 }
 
-fn ask(q: &Question) -> ForecasterInput {
+pub fn ask(q: &Question) -> ForecasterInput {
     ForecasterInput::Intake(Intake::Question(q.clone()))
 }
 
@@ -66,31 +67,63 @@ fn p(ppm: u32) -> Answer {
     Answer::Probability(Ppm(ppm))
 }
 
-fn time(s: f64) -> ForecasterInput {
+pub fn time(s: f64) -> ForecasterInput {
     ForecasterInput::Intake(Intake::TimeAdvanced { to: at(s) })
 }
 
-fn reveal_of(who: MinerId, q: &Question, ppm: u32) -> ForecasterInput {
-    ForecasterInput::Intake(Intake::Reveal(Reveal {
-        miner: who,
-        question: q.id,
-        bundle: BUNDLE,
-        nonce: [0; 32],
-        forecast: Forecast::Probability(Ppm(ppm)),
-        signature: [0; 64],
-    }))
+fn rules(name: &str) -> NetworkRules {
+    NetworkRules {
+        network: name.to_owned(),
+        epoch_ns: 1,
+        max_loss: Ppm(1),
+        emission_per_epoch: Micros(0),
+        validators: vec![],
+        revenue_split: [Ppm(250_000); 4],
+    }
 }
 
-fn commitment_of(n: u8, q: &Question) -> ForecasterInput {
-    let forecast = Forecast::Probability(Ppm(1));
-    ForecasterInput::Intake(Intake::Commitment(key(n).commit(&[0; 32], BUNDLE, q.id, &forecast)))
+pub fn genesis(network: &str) -> ForecasterInput {
+    ForecasterInput::Intake(Intake::Genesis(rules(network)))
 }
 
-/// Somebody puts the miner's name on a commitment.
-fn forged(q: &Question) -> ForecasterInput {
-    let mut c = key(2).commit(&[0; 32], BUNDLE, q.id, &Forecast::Probability(Ppm(1)));
-    c.miner = miner(ME);
+pub fn join(n: u8) -> ForecasterInput {
+    let (name, kind) = (format!("miner-{n}"), "model".to_owned());
+    ForecasterInput::Intake(Intake::Miner(MinerJoined { miner: miner(n), name, kind, stake: Micros(1) }))
+}
+
+/// Genesis, then these miners and the copycat itself.
+pub fn founded(miners: impl IntoIterator<Item = u8>) -> Vec<Step> {
+    let members = miners.into_iter().chain([ME]).map(|n| (1.0, join(n)));
+    [(0.0, genesis("net"))].into_iter().chain(members).collect()
+}
+
+/// What miner `n` seals and opens on a network.
+pub fn pair(n: u8, network: &str, q: &Question, forecast: &Forecast) -> (Commitment, Reveal) {
+    let hash = rules(network).network_hash();
+    (key(n).commit(&hash, BUNDLE, q.id, forecast), key(n).reveal(&hash, BUNDLE, q.id, forecast))
+}
+
+pub fn sealed(c: Commitment) -> ForecasterInput {
     ForecasterInput::Intake(Intake::Commitment(c))
+}
+
+pub fn opened(r: Reveal) -> ForecasterInput {
+    ForecasterInput::Intake(Intake::Reveal(r))
+}
+
+pub fn reveal_of(n: u8, q: &Question, ppm: u32) -> ForecasterInput {
+    opened(pair(n, "net", q, &Forecast::Probability(Ppm(ppm))).1)
+}
+
+pub fn commitment_of(n: u8, q: &Question, ppm: u32) -> ForecasterInput {
+    sealed(pair(n, "net", q, &Forecast::Probability(Ppm(ppm))).0)
+}
+
+/// Miner 2 puts another miner's name on its commitment.
+pub fn forged(name: u8, q: &Question, ppm: u32) -> ForecasterInput {
+    let mut c = pair(2, "net", q, &Forecast::Probability(Ppm(ppm))).0;
+    c.miner = miner(name);
+    sealed(c)
 }
 
 fn record(seq: usize, (s, body): &Step) -> Record<ForecasterInput> {
@@ -114,7 +147,7 @@ fn shown(output: &ForecasterOutput) -> String {
 }
 
 /// Runs a script; every output with the second it came at.
-fn run(machine: &mut Forecaster, steps: &[Step]) -> Vec<String> {
+pub fn run(machine: &mut Forecaster, steps: &[Step]) -> Vec<String> {
     let mut lines = Vec::new();
     for (i, step) in steps.iter().enumerate() {
         let mut out = Vec::new();
@@ -125,12 +158,12 @@ fn run(machine: &mut Forecaster, steps: &[Step]) -> Vec<String> {
     lines
 }
 
-fn check(mut machine: Forecaster, steps: &[Step], want: &[&str]) -> Forecaster {
+pub fn check(mut machine: Forecaster, steps: &[Step], want: &[&str]) -> Forecaster {
     assert_eq!(run(&mut machine, steps), want);
     machine
 }
 
-fn script(parts: &[&[Step]]) -> Vec<Step> {
+pub fn script(parts: &[&[Step]]) -> Vec<Step> {
     parts.concat()
 }
 
@@ -144,14 +177,14 @@ fn a_question_from_opening_to_forgotten() {
     assert_eq!(m.wake_at(), Some(q.commit_closes_at));
     assert_eq!(run(&mut m, &[(60.1, answer(&q, p(612_345)))]), ["60.1 commit 612345"]);
     assert_eq!(
-        run(&mut m, &[(60.2, commitment_of(ME, &q)), (61.9, tick_of(SYMBOL, 60, price(1.0)))]),
+        run(&mut m, &[(60.2, commitment_of(ME, &q, 612_345)), (61.9, tick_of(SYMBOL, 60, price(1.0)))]),
         [""; 0]
     );
     assert_eq!(m.wake_at(), Some(q.commit_closes_at));
     assert_eq!(run(&mut m, &[(62.0, time(62.0))]), ["62 reveal 612345"]);
     assert_eq!(m.wake_at(), None);
     assert_eq!(m.due().len(), 1, "the reveal is due until the log has it");
-    assert_eq!(run(&mut m, &[(62.1, reveal_of(miner(ME), &q, 612_345)), (63.0, time(63.0))]), [""; 0]);
+    assert_eq!(run(&mut m, &[(62.1, reveal_of(ME, &q, 612_345)), (63.0, time(63.0))]), [""; 0]);
     assert_eq!(m.due(), []);
 }
 
@@ -182,7 +215,7 @@ fn any_later_record_opens_the_seal() {
         &[
             (60.0, ask(&q)),
             (60.5, answer(&q, p(5))),
-            (61.0, commitment_of(ME, &q)),
+            (61.0, commitment_of(ME, &q, 5)),
             (62.3, tick_of("eth/usd", 61, price(1.0))),
         ],
     ]);
@@ -313,65 +346,29 @@ fn a_row_never_looks_ahead() {
 }
 
 #[test]
-fn a_copycat_repeats_what_is_public() {
-    let (a, b) = (question(60), question(150));
-    let mut other_market = question(240);
-    other_market.market.native = "0xdef".to_owned();
-    let steps = vec![
-        (60.0, ask(&a)),
-        (60.1, commitment_of(ME, &a)),
-        (61.0, reveal_of(miner(2), &a, 1)), // before the reveal window: nothing the validator would take
-        (62.0, time(62.0)),
-        (62.1, reveal_of(miner(ME), &a, 510_000)),
-        (62.2, reveal_of(miner(2), &a, 600_000)),
-        (62.3, reveal_of(miner(3), &a, 700_001)),
-        (62.4, reveal_of(miner(4), &a, 1_000_001)), // no probability
-        (62.5, reveal_of(miner(2), &a, 400_000)),   // the last one counts
-        (64.0, reveal_of(miner(5), &a, 1)),         // after the window
-        (150.0, ask(&b)),
-        (152.0, time(152.0)),
-        (240.0, ask(&other_market)),
-        (242.0, time(242.0)),
-        (301.0, time(301.0)),
-    ];
-    // (400000 + 700001) / 2 = 550000.5, rounded to the nearest
-    let want = [
-        "60 commit 510000",
-        "62 reveal 510000",
-        "150 commit 550001",
-        "152 reveal 550001",
-        "240 commit 510000",
-        "242 reveal 510000",
-    ];
-    let m = check(copycat(), &steps, &want);
-    assert_eq!(m.bundle(), BundleId::default());
-    // After both markets ended nothing is kept.
-    let fresh = copycat();
-    assert_eq!(m.digest(), fresh.digest());
-}
-
-#[test]
-fn a_copycat_remembers_a_bounded_number_of_miners() {
+fn a_miner_with_a_model_keeps_nothing_of_the_others() {
     let q = question(60);
-    let mut m = Forecaster::new(MinerConfig { max_remembered: 2, ..config(Strategy::Copycat) });
-    let mut steps = vec![(60.0, ask(&q))];
-    steps.extend((10..20).map(|n| (62.0, reveal_of(miner(n), &q, u32::from(n)))));
-    steps.push((150.0, ask(&question(150))));
-    assert_eq!(run(&mut m, &steps), ["60 commit 510000", "62 reveal 510000", "150 commit 11"]);
-    assert_eq!(m.counters().reveals_forgotten, 8);
+    let after = |before: &[Step], heard: &[Step]| {
+        let mut m = model();
+        run(&mut m, &script(&[before, &ticks(-600, 58), &[(60.0, ask(&q))], heard]));
+        m.digest()
+    };
+    let heard = [(60.1, commitment_of(2, &q, 5)), (62.1, reveal_of(2, &q, 5))];
+    assert_eq!(after(&founded([2]), &heard), after(&[], &[(62.1, time(62.1))]));
 }
 
 /// A busy stretch: three questions, one late answer, one failure, other miners' reveals.
 fn busy() -> Vec<Step> {
     let (a, b, c) = (question(60), question(150), question(240));
-    let mut steps = ticks(-200, 300);
+    let mut steps = [founded([2]), ticks(-200, 300)].concat();
     let events = vec![
         (60.0, ask(&a)),
+        (60.1, commitment_of(2, &a, 400_000)),
         (60.2, answer(&a, p(300_000))),
-        (60.3, commitment_of(ME, &a)),
+        (60.3, commitment_of(ME, &a, 300_000)),
         (62.0, time(62.0)),
-        (62.1, reveal_of(miner(2), &a, 400_000)),
-        (62.2, reveal_of(miner(ME), &a, 300_000)),
+        (62.1, reveal_of(2, &a, 400_000)),
+        (62.2, reveal_of(ME, &a, 300_000)),
         (150.0, ask(&b)),
         (152.0, time(152.0)),
         (152.2, answer(&b, p(1))),
@@ -414,13 +411,13 @@ fn after_a_crash_the_log_says_what_is_due() {
         let restored = Forecaster::load(&m.save()).unwrap();
         restored.due().iter().map(shown).collect::<Vec<_>>()
     };
-    let (answered, committed) = ((60.5, answer(&q, p(5))), (60.6, commitment_of(ME, &q)));
-    let (closed, revealed) = ((62.0, time(62.0)), (62.2, reveal_of(miner(ME), &q, 5)));
+    let (answered, committed) = ((60.5, answer(&q, p(5))), (60.6, commitment_of(ME, &q, 5)));
+    let (closed, revealed) = ((62.0, time(62.0)), (62.2, reveal_of(ME, &q, 5)));
     assert_eq!(due(&[]), ["infer"]);
     assert_eq!(due(std::slice::from_ref(&answered)), ["commit 5"]);
-    assert_eq!(due(&[answered.clone(), (60.6, commitment_of(2, &q))]), ["commit 5"], "not one's own");
-    assert_eq!(due(&[answered.clone(), (60.6, forged(&q))]), ["commit 5"], "not signed");
-    let other = (62.2, reveal_of(miner(ME), &q, 6));
+    assert_eq!(due(&[answered.clone(), (60.6, commitment_of(2, &q, 5))]), ["commit 5"], "not one's own");
+    assert_eq!(due(&[answered.clone(), (60.6, forged(ME, &q, 5))]), ["commit 5"], "not signed");
+    let other = (62.2, reveal_of(ME, &q, 6));
     let spoofed = [answered.clone(), committed.clone(), closed.clone(), other];
     assert_eq!(due(&spoofed), ["reveal 5"], "not what was sealed");
     assert_eq!(due(&[answered.clone(), committed.clone()]), [""; 0]);

@@ -9,6 +9,7 @@
 )]
 
 mod bundles;
+mod copycat;
 mod engine;
 mod features;
 mod keys;

@@ -45,8 +45,8 @@ pub fn followed(role: Role) -> &'static [Role] {
 /// the own journal already. Nobody takes another process's clock.
 fn wanted(role: Role, from: Role, own: &BTreeSet<MinerId>, entry: &Entry) -> bool {
     match (role, from, entry.stream) {
-        (Role::Validator | Role::Miner, Role::Ingest, Stream::Market) => true,
-        (Role::Api, Role::Validator, Stream::Verdicts) => true,
+        (Role::Validator | Role::Miner, Role::Ingest, Stream::Market)
+        | (Role::Api, Role::Validator, Stream::Verdicts) => true,
         (_, _, Stream::Intake) => intake_of(entry).is_some_and(|body| match (role, from, body) {
             (Role::Ingest, Role::Validator, body) => matches!(body, Intake::Topic(_)),
             (Role::Validator, Role::Ingest, body) => matches!(body, Intake::Question(_)),
@@ -284,10 +284,12 @@ mod tests {
         epochs.iter().map(|e| (Stream::Verdicts, verdict(1, *e).record.body)).collect()
     }
 
-    /// (epochs in the journal, position, epochs in the outbox, what must be taken)
+    /// Epochs in the journal, position, epochs in the outbox, what must be taken.
+    type Case<'a> = (&'a [u64], &'a str, &'a [u64], &'a [u64]);
+
     #[test]
     fn after_a_crash_nothing_is_lost_or_repeated() {
-        let cases: &[(&[u64], &str, &[u64], &[u64])] = &[
+        let cases: &[Case<'_>] = &[
             (&[], "", &[1, 2], &[1, 2]),
             (&[1, 2], "", &[1, 2, 3], &[3]),
             (&[1, 2], "2 1", &[2, 3], &[3]),

@@ -277,6 +277,10 @@ async fn sell_once() {
         kid.terminate().await;
     }
     check_journals(&rig, lost_at);
+    for role in ROLES {
+        let out = oraculo(&["replay", "--check", &rig.dir.join("node").join(role).display().to_string()]);
+        assert!(out.status.success(), "{role}: {}", texts(&out).1);
+    }
     rig.twin.shutdown().await;
 }
 
