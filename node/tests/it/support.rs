@@ -8,10 +8,10 @@ use schemas::Timestamp;
 use sim::{Day, WorldConfig};
 
 /// A round hour to begin simulated days at.
-pub const START_S: i64 = 1_790_000_000 / 3_600 * 3_600;
+pub(crate) const START_S: i64 = 1_790_000_000 / 3_600 * 3_600;
 
 /// A simulated day of `markets` five-minute markets.
-pub fn small_day(seed: u64, markets: u64) -> Day {
+pub(crate) fn small_day(seed: u64, markets: u64) -> Day {
     Day::simulated(WorldConfig {
         seed,
         start: Timestamp::from_secs(START_S),
@@ -22,7 +22,7 @@ pub fn small_day(seed: u64, markets: u64) -> Day {
 }
 
 /// Whether ONNX Runtime is there; says loudly when a test is skipped because it is not.
-pub fn has_onnx_runtime(test: &str) -> bool {
+pub(crate) fn has_onnx_runtime(test: &str) -> bool {
     let found = node::assets::ort_search(None).find();
     if let Err(error) = &found {
         eprintln!("SKIPPED {test}: {error} (run `make ort`)");
@@ -31,7 +31,7 @@ pub fn has_onnx_runtime(test: &str) -> bool {
 }
 
 /// The recorded day, if the shared folder is there.
-pub fn recorded_day(test: &str) -> Option<PathBuf> {
+pub(crate) fn recorded_day(test: &str) -> Option<PathBuf> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/polymarket");
     if dir.is_dir() {
         return Some(dir);
@@ -41,7 +41,7 @@ pub fn recorded_day(test: &str) -> Option<PathBuf> {
 }
 
 /// Runs a whole small day in this process, as fast as it settles.
-pub fn run_day(seed: u64, markets: u64, dir: &Path) -> DemoEnd {
+pub(crate) fn run_day(seed: u64, markets: u64, dir: &Path) -> DemoEnd {
     runtime().block_on(async {
         let demo =
             DemoRun::start(DemoOptions::new(small_day(seed, markets), dir.to_owned(), seed)).await.unwrap();
@@ -52,17 +52,17 @@ pub fn run_day(seed: u64, markets: u64, dir: &Path) -> DemoEnd {
 }
 
 /// A runtime of two threads.
-pub fn runtime() -> tokio::runtime::Runtime {
+pub(crate) fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
 }
 
 /// The binary.
-pub fn oraculo(args: &[&str]) -> Output {
+pub(crate) fn oraculo(args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_oraculo")).args(args).output().unwrap()
 }
 
 /// stdout and stderr as text.
-pub fn texts(output: &Output) -> (String, String) {
+pub(crate) fn texts(output: &Output) -> (String, String) {
     (
         String::from_utf8_lossy(&output.stdout).into_owned(),
         String::from_utf8_lossy(&output.stderr).into_owned(),
