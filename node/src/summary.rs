@@ -7,13 +7,13 @@ use api::{TopicState, View};
 use serde::Serialize;
 
 use crate::genesis::{HORIZONS_S, topic_id};
-use crate::tally::Tally;
+use crate::tally::{MarketCounts, Tally};
 
 /// The summary of a run.
 #[derive(Clone, Debug, Serialize)]
 pub struct Summary {
     /// Markets that closed within the run.
-    pub markets: Markets,
+    pub markets: MarketCounts,
     /// Scores of the ensemble by horizon in seconds.
     pub scores: BTreeMap<String, Scores>,
     /// Miners, in the order of the plan's keys.
@@ -30,25 +30,6 @@ pub struct Summary {
     pub dir: String,
     /// Wall seconds since the process started.
     pub wall_s: f64,
-}
-
-/// How the markets ended.
-#[derive(Clone, Debug, Serialize)]
-pub struct Markets {
-    /// Closed.
-    pub total: u64,
-    /// With a strike and a tick in the closing second.
-    pub provable: u64,
-    /// Provable and equal to the venue's own outcome.
-    pub agree: u64,
-    /// Provable and different from it.
-    pub disagree: u64,
-    /// Closed without proof; void for scoring.
-    pub unprovable: u64,
-    /// Of those, without a strike.
-    pub no_strike: u64,
-    /// Of those, without a tick in the closing second.
-    pub no_closing_tick: u64,
 }
 
 /// Scores of one horizon.
@@ -146,17 +127,8 @@ pub struct Received {
 impl Summary {
     /// The summary as of now.
     pub fn new(view: &View, tally: &Tally, received: Received, dir: &str, wall_s: f64) -> Self {
-        let counts = tally.market_counts();
         Self {
-            markets: Markets {
-                total: counts.total,
-                provable: counts.provable,
-                agree: counts.agree,
-                disagree: counts.disagree,
-                unprovable: counts.unprovable,
-                no_strike: counts.no_strike,
-                no_closing_tick: counts.no_closing_tick,
-            },
+            markets: tally.market_counts(),
             scores: HORIZONS_S
                 .iter()
                 .filter_map(|h| Some((h.to_string(), scores(view.topics().get(&topic_id(*h))?))))

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use minicbor::{Decode, Encode};
 use schemas::{Determination, MarketEvent, MinerId, Ppm, Verdict, VoidReason};
+use serde::Serialize;
 
 /// What became of one market.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
@@ -58,7 +59,7 @@ pub struct Tally {
 }
 
 /// How the markets of a run ended.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct MarketCounts {
     /// Listed and closed within the run.
     pub total: u64,

@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
-use forecaster::edge::Device;
 use schemas::Timestamp;
 use sim::{Day, Speed, WorldConfig};
 
 use crate::clock;
+use crate::cmd::model_args::ModelArgs;
 use crate::cmd::progress;
 use crate::demo_run::{DemoOptions, DemoRun};
 use crate::signals::Signals;
@@ -54,22 +54,8 @@ pub struct DemoArgs {
     /// Address of the API and the dashboard; port 0 picks a free one.
     #[arg(long, default_value = "127.0.0.1:8787")]
     listen: SocketAddr,
-    /// Folder of the model bundles [default: models/ nearby].
-    #[arg(long)]
-    models: Option<PathBuf>,
-    /// ONNX Runtime library or its folder [default: ORT_DYLIB_PATH, or vendor/onnxruntime nearby].
-    #[arg(long, value_name = "PATH")]
-    ort_lib: Option<PathBuf>,
-    /// Where models run: cpu, auto, cuda or cuda-or-fail.
-    #[arg(long, default_value = DEFAULT_DEVICE, value_parser = parse_device)]
-    device: Device,
-}
-
-/// Without the feature `cuda` there is nothing to choose from.
-pub(crate) const DEFAULT_DEVICE: &str = if cfg!(feature = "cuda") { "auto" } else { "cpu" };
-
-pub(crate) fn parse_device(text: &str) -> Result<Device, String> {
-    text.parse().map_err(|e: forecaster::ForecasterError| e.to_string())
+    #[command(flatten)]
+    model: ModelArgs,
 }
 
 fn parse_duration(text: &str) -> Result<Duration, String> {
@@ -138,9 +124,9 @@ impl DemoArgs {
                 |dir| format!("recorded day in {}", dir.display()),
             ),
             epoch_s: if recorded.is_some() { 3_600 } else { 900 },
-            models: self.models.clone(),
-            ort_lib: self.ort_lib.clone(),
-            device: self.device,
+            models: self.model.models.clone(),
+            ort_lib: self.model.ort_lib.clone(),
+            device: self.model.device,
             listen: self.listen,
             probe: None,
             started,
@@ -225,17 +211,30 @@ async fn watch(args: &DemoArgs, demo: &DemoRun, started: Instant) -> Result<()> 
     Ok(())
 }
 
+/// Questions settled, signals sold, and for every miner its Brier score beside the reference's and its stake change.
 fn live_line(demo: &DemoRun) -> String {
     let view = demo.running.view.read().expect("no writer panics while holding the view");
     let settled: u64 = view.topics().values().map(|t| t.ensemble.n).sum();
-    let briers: Vec<String> = view
+    let miners: Vec<String> = view
         .miners()
         .values()
-        .filter_map(|m| Some(format!("{} {:.4}", m.name, m.overall().track.brier()?)))
+        .filter_map(|m| {
+            let (overall, change) = (m.overall(), (m.stake.0 - m.stake_start.0) as f64 / 1e6);
+            Some(format!(
+                "{} {:.3}/{:.3} {change:+.2}",
+                m.name,
+                overall.track.brier()?,
+                overall.reference_loss()?
+            ))
+        })
         .collect();
     let now = demo.twin.pace().now().secs();
     let at = jiff::Timestamp::from_second(now).map_or_else(|_| String::new(), |t| t.to_string());
-    format!("{at}  settled {settled}  sold {}  Brier: {}", demo.received(), briers.join("  "))
+    format!(
+        "{at}  settled {settled}  sold {}  Brier/reference payout: {}",
+        demo.received(),
+        miners.join(" | ")
+    )
 }
 
 fn report(args: &DemoArgs, summary: &Summary) {

@@ -11,21 +11,14 @@ use forecaster::edge::{Device, Engine, check};
 use serde_json::{Value, json};
 
 use crate::assets;
-use crate::cmd::demo::{DEFAULT_DEVICE, parse_device};
+use crate::cmd::model_args::ModelArgs;
 
 /// Arguments of `oraculo doctor`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  oraculo doctor\n  oraculo doctor --device cuda-or-fail --models models")]
 pub struct DoctorArgs {
-    /// Folder of the model bundles [default: models/ nearby].
-    #[arg(long)]
-    models: Option<PathBuf>,
-    /// ONNX Runtime library or its folder.
-    #[arg(long, value_name = "PATH")]
-    ort_lib: Option<PathBuf>,
-    /// Device every model must run on: cpu, auto, cuda or cuda-or-fail.
-    #[arg(long, default_value = DEFAULT_DEVICE, value_parser = parse_device)]
-    device: Device,
+    #[command(flatten)]
+    model: ModelArgs,
     /// One JSON object on stdout.
     #[arg(long)]
     json: bool,
@@ -33,9 +26,9 @@ pub struct DoctorArgs {
 
 /// Examines the machine. Exit 1 if anything a model needs is missing.
 pub fn run(args: &DoctorArgs) -> Result<ExitCode> {
-    let library = assets::ort_search(args.ort_lib.clone()).find()?;
+    let library = assets::ort_search(args.model.ort_lib.clone()).find()?;
     let engine = Engine::open(&library)?;
-    let models = assets::models_dir(args.models.as_deref())?;
+    let models = assets::models_dir(args.model.models.as_deref())?;
     let mut dirs: Vec<PathBuf> = std::fs::read_dir(&models)
         .with_context(|| format!("reading {}", models.display()))?
         .flatten()
@@ -45,13 +38,14 @@ pub fn run(args: &DoctorArgs) -> Result<ExitCode> {
     dirs.sort();
     let scratch = std::env::temp_dir().join(format!("oraculo-doctor-{}", std::process::id()));
     std::fs::create_dir_all(&scratch).context("making a scratch folder")?;
-    let rows: Vec<Value> = dirs.iter().map(|dir| examine(&engine, dir, args.device, &scratch)).collect();
+    let rows: Vec<Value> =
+        dirs.iter().map(|dir| examine(&engine, dir, args.model.device, &scratch)).collect();
     // A scratch folder that stays behind harms nobody.
     let _ = std::fs::remove_dir_all(&scratch);
     let ok = !rows.is_empty() && rows.iter().all(|row| row["ok"] == true);
     let report = json!({
         "ok": ok, "library": library.display().to_string(), "version": engine.version(),
-        "providers": engine.providers(), "device": args.device.name(), "models": rows,
+        "providers": engine.providers(), "device": args.model.device.name(), "models": rows,
     });
     if args.json {
         println!("{report}");

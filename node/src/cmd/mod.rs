@@ -7,6 +7,7 @@ pub mod config;
 pub mod demo;
 pub mod doctor;
 pub mod keys;
+pub mod model_args;
 pub mod progress;
 pub mod replay;
 pub mod run;
