@@ -300,7 +300,7 @@ impl Rig {
         let server = tokio::spawn(api::serve(listener, app, async {
             let _ = stopped.await;
         }));
-        let http = reqwest::Client::new();
+        let http = http();
         let rig = Self { house, keys, state, addr, dir, http, stop: Some(stop), server };
         rig.house.tell(&rig.opening());
         rig
@@ -420,4 +420,11 @@ impl Rig {
     pub fn leave(&mut self) {
         let _ = self.stop.take().unwrap().send(());
     }
+}
+
+/// An HTTP client. With the feature `tls` anywhere in the build it wants a crypto provider, even for plain HTTP.
+pub(crate) fn http() -> reqwest::Client {
+    // A provider that was installed before is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::new()
 }

@@ -51,9 +51,9 @@ pub struct DemoArgs {
     /// Folder of the run, for `replay` and `backtest` [default: a new one under runs/].
     #[arg(long)]
     dir: Option<PathBuf>,
-    /// Address of the API and the dashboard; port 0 picks a free one.
-    #[arg(long, default_value = "127.0.0.1:8787")]
-    listen: SocketAddr,
+    /// Address of the API and the dashboard; port 0 picks a free one [default: 127.0.0.1:8787, or a free port].
+    #[arg(long)]
+    listen: Option<SocketAddr>,
     #[command(flatten)]
     model: ModelArgs,
 }
@@ -127,7 +127,7 @@ impl DemoArgs {
             models: self.model.models.clone(),
             ort_lib: self.model.ort_lib.clone(),
             device: self.model.device,
-            listen: self.listen,
+            listen: self.listen.unwrap_or_else(free_address),
             probe: None,
             started,
         }
@@ -154,6 +154,15 @@ fn day(args: &DemoArgs) -> Result<Day> {
             history_s: HISTORY_S,
             ..WorldConfig::default()
         })),
+    }
+}
+
+/// The usual address, or a free port beside another demo that has it.
+fn free_address() -> SocketAddr {
+    let usual = SocketAddr::from(([127, 0, 0, 1], 8787));
+    match std::net::TcpListener::bind(usual) {
+        Ok(_) => usual,
+        Err(_) => SocketAddr::from(([127, 0, 0, 1], 0)),
     }
 }
 

@@ -8,7 +8,7 @@ use reqwest::Client;
 use schemas::{AccountId, BundleId, Forecast, Ppm, QuestionId};
 use serde_json::{Value, json};
 
-use crate::support::{has_onnx_runtime, run_day, runtime, small_day};
+use crate::support::{has_onnx_runtime, http, run_day, runtime, small_day};
 
 const SEED: u64 = 7;
 const MARKETS: u64 = 4;
@@ -134,7 +134,7 @@ fn malformed_submissions_get_their_code_and_move_nobody_else() {
         let account = AccountId::new("stranger").unwrap();
         let now = node::clock::wall_now();
         let key = demo.running.keys.create(&account, &[Scope::MinerSubmit], None, now).unwrap().secret;
-        let hostile = Hostile { client: Client::new(), base: demo.running.url(), key };
+        let hostile = Hostile { client: http(), base: demo.running.url(), key };
         let mut sent = 0_u64;
         while !demo.twin.is_done() {
             for (path, body, status, code) in &cases {

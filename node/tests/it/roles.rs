@@ -15,7 +15,7 @@ use schemas::{Entry, Stream, Timestamp, Verdict};
 use serde_json::{Value, json};
 use sim::{Day, Pace, Speed, Twin, TwinConfig, TwinHandle, WorldConfig};
 
-use crate::support::{has_onnx_runtime, oraculo, runtime, texts};
+use crate::support::{has_onnx_runtime, http, oraculo, runtime, texts};
 
 const REDIS: &str = "/usr/bin/redis-server";
 const ROLES: [&str; 4] = ["ingest", "validator", "miner", "api"];
@@ -248,7 +248,7 @@ async fn sell_once() {
     let mut broker = redis(port, tmp.path()).await;
     let rig = Rig::new(tmp.path(), port);
     let mut kids: Vec<Kid> = ROLES.iter().map(|role| rig.role(role, &format!("{role}.log"))).collect();
-    let customer = Customer { client: Client::new(), api: rig.api.clone(), key: rig.key() };
+    let customer = Customer { client: http(), api: rig.api.clone(), key: rig.key() };
     let signal = customer.buy(&kids).await;
     let paid = customer.balance(1).await;
     assert_eq!((paid.units, paid.prepaid.as_str()), (1, (PREPAID - PRICE).to_string().as_str()));
@@ -319,4 +319,33 @@ fn a_role_without_its_redis_says_what_to_do() {
         assert!(!stderr.contains("secret"), "{stderr}");
         assert_eq!(stderr.trim().lines().count(), 1, "{stderr}");
     }
+}
+
+/// The whole node in one process, killed -9 between a sale and the next look at it, twice.
+#[test]
+fn a_killed_node_recovers_and_charges_nothing_twice() {
+    if has_onnx_runtime("a_killed_node_recovers_and_charges_nothing_twice") {
+        runtime().block_on(killed_node());
+    }
+}
+
+async fn killed_node() {
+    let tmp = tempfile::tempdir().unwrap();
+    let rig = Rig::new(tmp.path(), free_port());
+    let mut kid = rig.role("all", "first.log");
+    let customer = Customer { client: http(), api: rig.api.clone(), key: rig.key() };
+    let signal = customer.buy(std::slice::from_ref(&kid)).await;
+    let paid = customer.balance(1).await;
+    for log in ["second.log", "third.log"] {
+        kid.kill();
+        kid = rig.role("all", log);
+        let again = customer.buy(std::slice::from_ref(&kid)).await;
+        assert_eq!(again["id"], signal["id"], "the same signal");
+        let after = customer.balance(1).await;
+        assert_eq!((after.units, &after.prepaid), (paid.units, &paid.prepaid), "the unit was paid already");
+    }
+    kid.terminate().await;
+    let out = oraculo(&["replay", "--check", &rig.dir.join("node").display().to_string()]);
+    assert!(out.status.success(), "{}", texts(&out).1);
+    rig.twin.shutdown().await;
 }

@@ -68,3 +68,10 @@ pub(crate) fn texts(output: &Output) -> (String, String) {
         String::from_utf8_lossy(&output.stderr).into_owned(),
     )
 }
+
+/// An HTTP client. With the feature `tls` anywhere in the build it wants a crypto provider, even for plain HTTP.
+pub(crate) fn http() -> reqwest::Client {
+    // A provider that was installed before is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::new()
+}

@@ -108,6 +108,13 @@ pub(crate) fn feed_time(text: &str) -> Option<i64> {
 
 /// A GET of the twin's REST interface: status and body.
 pub(crate) async fn get(twin: &TwinHandle, path: &str) -> (u16, String) {
-    let reply = reqwest::get(format!("{}{path}", twin.rest_url)).await.unwrap();
+    let reply = http().get(format!("{}{path}", twin.rest_url)).send().await.unwrap();
     (reply.status().as_u16(), reply.text().await.unwrap())
+}
+
+/// An HTTP client. With the feature `tls` anywhere in the build it wants a crypto provider, even for plain HTTP.
+pub(crate) fn http() -> reqwest::Client {
+    // A provider that was installed before is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::new()
 }

@@ -133,7 +133,7 @@ async fn rest_requests_fail_as_ordered() {
         seen.push((status, serde_json::from_str::<Value>(&body).is_ok_and(|v| v.is_array())));
     }
     assert_eq!(seen, [(500, false), (429, false), (200, true), (200, false)]);
-    let hanging = reqwest::Client::new().get(format!("{}{path}", twin.rest_url));
+    let hanging = crate::client::http().get(format!("{}{path}", twin.rest_url));
     let error = hanging.timeout(Duration::from_millis(50)).send().await.unwrap_err();
     assert!(error.is_timeout());
     assert_eq!(get(&twin, &path).await.0, 200);
