@@ -71,7 +71,7 @@ fn append(dir: &Path, in_flight: u64, budget: Duration) -> Result<Value> {
     let driver = Driver::new(log, NoMachines, Limits::default());
     let (submitter, group) = GroupCommit::start(driver, GroupOptions::default(), clock::wall_now, drop)?;
     let acked = Arc::new(AtomicU64::new(0));
-    let mut latency = Histogram::<u64>::new(3).context("a histogram of nanoseconds")?;
+    let mut latency = histogram()?;
     let (done, finished) = std::sync::mpsc::sync_channel::<Duration>(2_048);
     let started = Instant::now();
     let submit = || -> Result<()> {
@@ -102,6 +102,11 @@ fn append(dir: &Path, in_flight: u64, budget: Duration) -> Result<Value> {
     Ok(json!({"acks": total, "acks_per_s": total as f64 / seconds, "latency": quantiles(&latency)}))
 }
 
+/// Nanoseconds up to ten minutes, three digits.
+fn histogram() -> Result<Histogram<u64>> {
+    Histogram::new_with_bounds(1, 600_000_000_000, 3).context("a histogram of nanoseconds")
+}
+
 fn quantiles(histogram: &Histogram<u64>) -> Value {
     let micros = |q: f64| histogram.value_at_quantile(q) as f64 / 1_000.0;
     json!({"n": histogram.len(), "p50_us": micros(0.5), "p99_us": micros(0.99), "max_us": micros(1.0)})
@@ -125,7 +130,7 @@ async fn day(dir: &Path, seed: u64, hours: u64) -> Result<Value> {
     demo.drain().await;
     let wall = started.elapsed().as_secs_f64();
     let end = demo.finish().await?;
-    let mut issue = Histogram::<u64>::new(3).context("a histogram of nanoseconds")?;
+    let mut issue = histogram()?;
     let mut deliver = issue.clone();
     let mut whole = issue.clone();
     for hops in probe.hops() {
