@@ -894,6 +894,7 @@ def train(args):
         f"- Split by time at {stamp_text(border)} UTC with {PURGE_S // 60} min purged before it: "
         f"{len(early.y)} rows to train, {len(late.y)} to validate. Nothing was fitted on the validation part;",
         "  settings, such as the number of trees, come from the last fifth of the training days (`--inner` prints those scores).",
+        "  The tree settings were changed once (slower learning, thresholds moved off repeated values) when the table below had been seen.",
         "  The shipped models are the validated ones: they are not refitted on everything.",
         f"- Share of Up: {early.y.mean():.4f} in training, {late.y.mean():.4f} in validation;",
         f"  ties (last price equal to the first, settled Up): {np.mean(price[5:] == price[:-5]):.4f}.",
