@@ -262,7 +262,8 @@ impl<W: Wired> Kernel<W> {
             }
             Cmd::Intake { body, reply } => {
                 let applied = self.submit(Stream::Intake, schemas::encode(&*body))?;
-                if let Some(reply) = reply {
+                // Whoever sent what was refused hears that the desk is closed.
+                if let (Some(reply), Some(applied)) = (reply, applied) {
                     self.replies.push((reply, receipt(&applied)?));
                 }
                 self.settle()?;
@@ -283,18 +284,25 @@ impl<W: Wired> Kernel<W> {
     /// Another version may say what this one cannot read: that is refused and logged, and nothing changes.
     fn follow(&mut self, entries: Vec<(Stream, Vec<u8>)>, taken: oneshot::Sender<u64>) -> Result<()> {
         for (stream, body) in entries {
-            match self.driver.submit(stream, body, self.now) {
-                Ok(_) => self.settle()?,
-                Err(e) if e.is_refusal() => tracing::error!("refused an entry of another process: {e}"),
-                Err(e) => return Err(e).context("the journal refused a record"),
+            if self.submit(stream, body)?.is_some() {
+                self.settle()?;
             }
         }
         self.taken.push(taken);
         Ok(())
     }
 
-    fn submit(&mut self, stream: Stream, body: Vec<u8>) -> Result<Applied> {
-        self.driver.submit(stream, body, self.now).context("the journal refused a record")
+    /// `None` if the record was refused (too large, derived only, not ours to read): that is logged, nothing changes,
+    /// and the kernel goes on. Every other failure is fatal.
+    fn submit(&mut self, stream: Stream, body: Vec<u8>) -> Result<Option<Applied>> {
+        match self.driver.submit(stream, body, self.now) {
+            Ok(applied) => Ok(Some(applied)),
+            Err(e) if e.is_refusal() => {
+                tracing::error!(code = e.code(), "refused a record: {e}");
+                Ok(None)
+            }
+            Err(e) => Err(e).context("the journal failed"),
+        }
     }
 
     /// Executes the deeds that promise nothing to anybody; signing is one of them, because what is signed is
