@@ -119,13 +119,6 @@ impl KernelHandle {
         self.tx.try_send(cmd)
     }
 
-    /// Submits to the intake and waits for the receipt.
-    pub async fn submit(&self, body: Intake) -> Option<Receipt> {
-        let (reply, receipt) = oneshot::channel();
-        self.send(Cmd::Intake { body: Box::new(body), reply: Some(reply) }).await.then_some(())?;
-        receipt.await.ok()
-    }
-
     /// Moves simulated time and waits until everything that follows has settled.
     pub async fn advance(&self, to: Timestamp) {
         let (done, served) = oneshot::channel();
