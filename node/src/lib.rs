@@ -1,6 +1,7 @@
 //! The one binary: roles, configuration, wiring and the command line; never a rule, a score or a wire format.
 
 pub mod assets;
+pub mod cast;
 pub mod clock;
 pub mod cmd;
 pub mod config;
