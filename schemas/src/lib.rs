@@ -22,6 +22,7 @@ pub mod reject;
 pub mod resolution;
 pub mod score;
 pub mod signal;
+pub mod tape;
 pub mod time;
 pub mod topic;
 pub mod verdict;
@@ -45,6 +46,10 @@ pub use reject::RejectCode;
 pub use resolution::{Determination, ResolutionReport, VoidReason};
 pub use score::{Score, ScoreStatus, Settlement};
 pub use signal::{Contributor, MarketView, NoSignalReason, Signal};
+pub use tape::{
+    BookSide, BookState, CandleRow, GapReason, IndexRow, Instrument, InstrumentKind, InstrumentNo,
+    LifecycleRow, Phase, TapeBody, TapeRow, Times, TopRow, TradeRow,
+};
 pub use time::Timestamp;
 pub use topic::{ScoringRule, TopicId, TopicRules};
 pub use verdict::{AccountView, ChargeOutcome, EpochSummary, Verdict};

@@ -18,25 +18,59 @@ pub enum Venue {
     /// Kalshi.
     #[n(1)]
     Kalshi,
+    /// Coinbase (Advanced Trade; in old captures Coinbase Pro).
+    #[n(2)]
+    Coinbase,
+    /// Kraken spot.
+    #[n(3)]
+    Kraken,
+    /// Binance spot.
+    #[n(4)]
+    Binance,
+    /// Binance USD-margined futures.
+    #[n(5)]
+    BinanceFutures,
+    /// Polymarket US, a venue of its own.
+    #[n(6)]
+    PolymarketUs,
+}
+
+impl Venue {
+    /// All venues.
+    pub const ALL: [Self; 7] = [
+        Self::Polymarket,
+        Self::Kalshi,
+        Self::Coinbase,
+        Self::Kraken,
+        Self::Binance,
+        Self::BinanceFutures,
+        Self::PolymarketUs,
+    ];
+
+    /// The stable name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Polymarket => "polymarket",
+            Self::Kalshi => "kalshi",
+            Self::Coinbase => "coinbase",
+            Self::Kraken => "kraken",
+            Self::Binance => "binance",
+            Self::BinanceFutures => "binance-futures",
+            Self::PolymarketUs => "polymarket-us",
+        }
+    }
 }
 
 impl fmt::Display for Venue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Polymarket => "polymarket",
-            Self::Kalshi => "kalshi",
-        })
+        f.write_str(self.name())
     }
 }
 
 impl FromStr for Venue {
     type Err = ();
     fn from_str(text: &str) -> Result<Self, ()> {
-        match text {
-            "polymarket" => Ok(Self::Polymarket),
-            "kalshi" => Ok(Self::Kalshi),
-            _ => Err(()),
-        }
+        Self::ALL.into_iter().find(|venue| venue.name() == text).ok_or(())
     }
 }
 

@@ -13,6 +13,8 @@ pub mod gamma;
 pub mod quote;
 pub mod recorded;
 pub mod rtds;
+pub mod venues;
+pub mod wire_faults;
 pub mod world;
 
 pub use day::{Day, DayMarket, Tick};
@@ -21,4 +23,5 @@ pub use edge::stats::TwinStats;
 pub use edge::twin::{Twin, TwinConfig, TwinHandle};
 pub use error::SimError;
 pub use faults::{Faults, RestFault, Zombie};
+pub use wire_faults::WireFaults;
 pub use world::WorldConfig;

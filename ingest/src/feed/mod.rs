@@ -4,7 +4,7 @@
 //! from a snapshot the old sockets are gone: append [`Raw::Closed`] for [`Feed::conn`] and the feed reconnects.
 
 mod config;
-mod jitter;
+
 mod link;
 mod slots;
 
@@ -15,8 +15,8 @@ use schemas::{
     Digest, FeedState, IndexTick, Machine, MarketEvent, Raw, Record, RestReply, Snapshot as _, Timestamp,
 };
 
+use crate::jitter::Jitter;
 pub use config::FeedConfig;
-use jitter::Jitter;
 use link::{Health, Link};
 use slots::Slot;
 

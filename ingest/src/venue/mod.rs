@@ -1,3 +1,20 @@
-//! One module per venue: pure decoders from bytes to facts; none reads a clock or keeps state.
+//! One folder per venue: wire forms and the machine that keeps its books; nothing here is shared between venues.
 
+pub mod binance;
+pub mod coinbase;
+pub mod kalshi;
+pub mod kraken;
 pub mod polymarket;
+
+use schemas::{Machine, Raw, Venue};
+
+use crate::deed::VenueOutput;
+use crate::shelf::Shelf;
+
+/// A venue's machine: raw records in, rows and deeds out, its books on a shelf.
+pub trait VenueMachine: Machine<Input = Raw, Output = VenueOutput> {
+    /// The venue.
+    fn venue(&self) -> Venue;
+    /// Its books and counters.
+    fn shelf(&self) -> &Shelf;
+}

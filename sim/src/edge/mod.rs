@@ -7,3 +7,7 @@ mod rest;
 pub mod stats;
 pub mod twin;
 mod ws;
+
+pub mod binance;
+pub mod kalshi;
+pub mod polymarket;

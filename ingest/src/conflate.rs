@@ -1,0 +1,1 @@
+//! A bounded queue that may forget older quotes of the same instrument, and nothing else.

@@ -1,0 +1,1 @@
+//! Binance market data, read-only; this module never sends an order.

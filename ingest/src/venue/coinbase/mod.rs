@@ -1,0 +1,1 @@
+//! Coinbase market data, read-only; this module never sends an order.

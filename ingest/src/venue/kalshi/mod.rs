@@ -1,0 +1,1 @@
+//! Kalshi market data, read-only; this module never sends an order.

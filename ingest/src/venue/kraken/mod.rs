@@ -1,0 +1,1 @@
+//! Kraken market data, read-only; this module never sends an order.

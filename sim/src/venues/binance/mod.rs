@@ -1,0 +1,1 @@
+//! Binance's wire forms and the true books of a made-up Binance; never a socket.

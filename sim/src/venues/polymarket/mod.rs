@@ -1,0 +1,1 @@
+//! Polymarket's wire forms and the true books of a made-up Polymarket; never a socket.
