@@ -54,11 +54,10 @@ impl Iterator for ParquetLines {
     type Item = Result<String, BacktestError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.ready.is_empty() && self.offset < self.rows && !self.failed {
-            if let Err(error) = self.fill() {
-                self.failed = true;
-                return Some(Err(error));
-            }
+        let due = self.ready.is_empty() && self.offset < self.rows && !self.failed;
+        if due && let Err(error) = self.fill() {
+            self.failed = true;
+            return Some(Err(error));
         }
         self.ready.pop_front().map(Ok)
     }
