@@ -45,8 +45,12 @@ pub(super) fn run(session: &Session) -> Result<Value> {
 }
 
 fn archived(raws: &[Raw], options: BlockOptions) -> Result<Vec<u8>> {
-    let header =
-        SegmentHeader { venue: Venue::Kalshi, source: "bench".to_owned(), first_seq: 1, before: Digest::default() };
+    let header = SegmentHeader {
+        venue: Venue::Kalshi,
+        source: "bench".to_owned(),
+        first_seq: 1,
+        before: Digest::default(),
+    };
     let mut writer = SegmentWriter::create(Vec::new(), "bench", &header, options)?;
     for (n, raw) in raws.iter().enumerate() {
         let at = n as u64;

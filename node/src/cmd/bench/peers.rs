@@ -72,10 +72,20 @@ impl PeerBooks {
 
     fn origin(at_ms: i64, seq: u64) -> Origin {
         let recv_at = Timestamp::from_millis(at_ms);
-        Origin { raw_seq: seq, venue_seq: seq, times: Times { venue_at: Some(recv_at), publish_at: None, recv_at } }
+        Origin {
+            raw_seq: seq,
+            venue_seq: seq,
+            times: Times { venue_at: Some(recv_at), publish_at: None, recv_at },
+        }
     }
 
-    fn instrument(&mut self, native: &str, venue: Venue, origin: &Origin, out: &mut Vec<VenueOutput>) -> schemas::InstrumentNo {
+    fn instrument(
+        &mut self,
+        native: &str,
+        venue: Venue,
+        origin: &Origin,
+        out: &mut Vec<VenueOutput>,
+    ) -> schemas::InstrumentNo {
         self.shelf.intern(native.as_bytes(), origin, out, || Instrument {
             venue,
             native: native.to_owned(),
@@ -95,7 +105,15 @@ impl PeerBooks {
             if let Some(ticker) = frame["msg"]["market_ticker"].as_str() {
                 let no = self.instrument(ticker, Venue::Kalshi, &origin, out);
                 self.load(no, BookSide::Bid, &frame["msg"]["yes_dollars_fp"], 2, |p| p, &origin, out)?;
-                self.load(no, BookSide::Ask, &frame["msg"]["no_dollars_fp"], 2, |p| 1_000_000 - p, &origin, out)?;
+                self.load(
+                    no,
+                    BookSide::Ask,
+                    &frame["msg"]["no_dollars_fp"],
+                    2,
+                    |p| 1_000_000 - p,
+                    &origin,
+                    out,
+                )?;
             } else if let Some(asset) = frame["asset_id"].as_str() {
                 let no = self.instrument(asset, Venue::Polymarket, &origin, out);
                 self.load(no, BookSide::Bid, &frame["bids"], 6, |p| p, &origin, out)?;
@@ -117,7 +135,9 @@ impl PeerBooks {
         out: &mut Vec<VenueOutput>,
     ) -> Option<()> {
         for level in levels.as_array()? {
-            let text = |at: usize, key: &str| level.get(at).or_else(|| level.get(key)).and_then(serde_json::Value::as_str);
+            let text = |at: usize, key: &str| {
+                level.get(at).or_else(|| level.get(key)).and_then(serde_json::Value::as_str)
+            };
             let told = decimal::parse(text(0, "price")?.as_bytes(), 6)?;
             let qty = decimal::parse(text(1, "size")?.as_bytes(), decimals)?;
             self.shelf.load(no, side, price(told), qty, origin, out);
@@ -164,7 +184,8 @@ impl PeerBooks {
             let price = decimal::parse(change.price.as_bytes(), 6)?;
             let qty = decimal::parse(change.size.as_bytes(), 6)?;
             self.shelf.set(no, side, price, qty, &origin, out);
-            let best = |side| self.shelf.slot(no).and_then(|slot| slot.book.best(side)).map(|level| level.price);
+            let best =
+                |side| self.shelf.slot(no).and_then(|slot| slot.book.best(side)).map(|level| level.price);
             let told = |text: &str| decimal::parse(text.as_bytes(), 6);
             if best(BookSide::Bid) != told(change.best_bid) || best(BookSide::Ask) != told(change.best_ask) {
                 return None;

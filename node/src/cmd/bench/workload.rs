@@ -36,7 +36,8 @@ pub(super) fn kalshi(markets: usize, count: usize) -> Session {
     let tickers: Vec<String> =
         (0..markets).map(|n| format!("KXBTCD-26JUL{:02}17-T{}.99", n % 28 + 1, 60_000 + 250 * n)).collect();
     let mut books: Vec<Sides> = (0..markets).map(|_| [side(&mut dice), side(&mut dice)]).collect();
-    let mut opening = vec![br#"{"type":"subscribed","id":1,"msg":{"channel":"orderbook_delta","sid":1}}"#.to_vec()];
+    let mut opening =
+        vec![br#"{"type":"subscribed","id":1,"msg":{"channel":"orderbook_delta","sid":1}}"#.to_vec()];
     let mut seq = 0;
     for (ticker, book) in tickers.iter().zip(&books) {
         seq += 1;
@@ -95,7 +96,11 @@ fn change(dice: &mut Dice, side: &mut BTreeMap<u64, u64>) -> (u64, i64) {
         _ => 1 + dice.roll(500_000) as i64,
     };
     let after = (held as i64 + delta) as u64;
-    if after == 0 { side.remove(&cents) } else { side.insert(cents, after) };
+    if after == 0 {
+        side.remove(&cents)
+    } else {
+        side.insert(cents, after)
+    };
     (cents, delta)
 }
 
@@ -117,7 +122,8 @@ pub(super) fn polymarket(markets: usize, count: usize) -> Session {
         let market = dice.roll(markets as u64) as usize;
         let token = dice.roll(2) as usize;
         let (cents, _) = change(&mut dice, &mut books[market][token]);
-        let hash = format!("{:016x}{:016x}{:08x}", dice.roll(u64::MAX), dice.roll(u64::MAX), dice.roll(1 << 32));
+        let hash =
+            format!("{:016x}{:016x}{:08x}", dice.roll(u64::MAX), dice.roll(u64::MAX), dice.roll(1 << 32));
         messages.push(price_change(&names[market], &books[market], token, cents, &hash, n));
     }
     Session { opening, messages, deltas: 2 * count as u64 }
