@@ -54,15 +54,15 @@ pub struct MarketHistory {
     /// Whether the venue's listing has it.
     #[n(6)]
     pub listings: History<bool>,
-    /// Series, event and category, as told last.
+    /// Its series.
     #[n(7)]
-    pub series: Option<String>,
-    /// Event.
+    pub series: History<String>,
+    /// Its event.
     #[n(8)]
-    pub event: Option<String>,
-    /// Category.
+    pub event: History<String>,
+    /// Its category.
     #[n(9)]
-    pub category: Option<String>,
+    pub category: History<String>,
     /// When we first knew of it.
     #[n(10)]
     pub first_known: Timestamp,
@@ -190,9 +190,9 @@ impl LifecycleTable {
         when.note(&mut market.prices, detail.prices);
         when.note(&mut market.rules, detail.rules_hash);
         when.note(&mut market.listings, detail.listed);
-        market.series = detail.series.or(market.series.take());
-        market.event = event.or(market.event.take());
-        market.category = detail.category.or(market.category.take());
+        when.note(&mut market.series, detail.series);
+        when.note(&mut market.event, event);
+        when.note(&mut market.category, detail.category);
     }
 
     fn fees(&mut self, id: &MarketId, detail: &Detail, when: When) {
@@ -246,11 +246,15 @@ impl LifecycleTable {
     /// The fee terms that held for a market at `valid` by what was known at `known`.
     pub fn fee_terms(&self, id: &MarketId, valid: Timestamp, known: Timestamp) -> Result<FeeTerms, FeeError> {
         let market = self.markets.get(id);
+        // What a market belongs to has no beginning: the newest word of what was known counts.
+        let name = |part: fn(&MarketHistory) -> &History<String>| {
+            market.and_then(|m| part(m).as_of(Timestamp::MAX, known)).map(|v| v.value.as_str())
+        };
         let path = FeePath {
             venue: id.venue,
-            category: market.and_then(|m| m.category.as_deref()),
-            series: market.and_then(|m| m.series.as_deref()),
-            event: market.and_then(|m| m.event.as_deref()),
+            category: name(|m| &m.category),
+            series: name(|m| &m.series),
+            event: name(|m| &m.event),
             market: Some(&id.native),
         };
         self.fees.held(path, valid, known)
