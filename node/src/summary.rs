@@ -162,8 +162,7 @@ impl Summary {
         let mut line = |text: String| writeln!(out, "{text}").expect("writing to a String cannot fail");
         line(format!(
             "markets    {} closed: {} provable ({} equal to the venue's outcome, {} not), {} unprovable ({} no strike, {} no closing tick{})",
-            m.total, m.provable, m.agree, m.disagree, m.unprovable, m.no_strike, m.no_closing_tick,
-            no_rule
+            m.total, m.provable, m.agree, m.disagree, m.unprovable, m.no_strike, m.no_closing_tick, no_rule
         ));
         line(format!(
             "signals    {} issued, {} sold, {} slots without",

@@ -19,7 +19,7 @@ fn bucket(ns: u64) -> usize {
     if ns < FINE {
         return ns as usize;
     }
-    let power = 63 - ns.leading_zeros();
+    let power = ns.ilog2();
     let fine = (ns >> (power - BITS)) - FINE;
     ((u64::from(power - BITS) + 1) * FINE + fine) as usize
 }
@@ -196,7 +196,9 @@ mod tests {
             let mut latency = Latency::default();
             let mut sorted = times.clone();
             sorted.sort_unstable();
-            times.iter().for_each(|ns| latency.note(*ns));
+            for ns in &times {
+                latency.note(*ns);
+            }
             let rank = (times.len() as u128 * u128::from(ppm)).div_ceil(1_000_000) as usize;
             let truth = sorted[rank - 1] as u64;
             let got = latency.quantile(ppm).unwrap();

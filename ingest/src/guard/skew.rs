@@ -85,7 +85,7 @@ impl SkewMeter {
             // A receive time that went back belongs to the newest part.
             Some(part) if part.no >= no => part.least = part.least.min(least),
             _ => {
-                self.first = self.first.or(self.parts.front().copied());
+                self.first = self.first.or_else(|| self.parts.front().copied());
                 self.parts.push_back(Part { no, least });
             }
         }

@@ -87,13 +87,7 @@ mod tests {
     use super::*;
 
     fn version(valid: i64, known: i64, value: u32) -> Version<u32> {
-        Version {
-            valid_from: Timestamp(valid),
-            told: true,
-            known_at: Timestamp(known),
-            raw_seq: 0,
-            value,
-        }
+        Version { valid_from: Timestamp(valid), told: true, known_at: Timestamp(known), raw_seq: 0, value }
     }
 
     #[test]

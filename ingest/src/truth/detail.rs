@@ -254,7 +254,8 @@ mod tests {
 
     #[test]
     fn legacy_base_fees_say_nothing_and_half_a_schedule_is_an_error() {
-        let legacy = Detail::parse(r#"{"takerBaseFee":1000,"makerBaseFee":1000,"feesEnabled":true}"#).unwrap();
+        let legacy =
+            Detail::parse(r#"{"takerBaseFee":1000,"makerBaseFee":1000,"feesEnabled":true}"#).unwrap();
         assert_eq!(legacy, Detail::default());
         let said = Detail::parse(
             r#"{"takerBaseFee":1000,"feeSchedule":{"rate":0.07,"exponent":1,"takerOnly":true,"rebateRate":0.2}}"#,

@@ -58,8 +58,9 @@ impl PriceRanges {
         if ranges.is_empty() {
             return Err(GridError::Empty);
         }
-        let whole =
-            |r: &PriceRange| r.step > 0 && r.end > r.start && r.end.checked_sub(r.start).is_some_and(|d| d % r.step == 0);
+        let whole = |r: &PriceRange| {
+            r.step > 0 && r.end > r.start && r.end.checked_sub(r.start).is_some_and(|d| d % r.step == 0)
+        };
         if !ranges.iter().all(whole) {
             return Err(GridError::Range);
         }
@@ -130,7 +131,9 @@ mod tests {
     fn the_named_structures() {
         let tapered = PriceRanges::tapered_deci_cent();
         assert_eq!(PriceRanges::new(tapered.ranges().to_vec()), Ok(tapered.clone()));
-        for (price, on) in [(99_000, true), (105_000, false), (110_000, true), (901_000, true), (900_500, false)] {
+        for (price, on) in
+            [(99_000, true), (105_000, false), (110_000, true), (901_000, true), (900_500, false)]
+        {
             assert_eq!(tapered.on_grid(price), on, "{price}");
         }
         assert_eq!((tapered.step_down(100_000), tapered.step_up(100_000)), (Some(1_000), Some(10_000)));

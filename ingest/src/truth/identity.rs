@@ -183,7 +183,8 @@ pub enum Comparable {
 /// two judges.
 pub fn comparable(a: &Leg, b: &Leg) -> Comparable {
     let reported = |leg: &Leg| leg.settles_on.as_ref().is_some_and(|on| !on.basis.is_computed());
-    let judges = reported(a) && (a.ids.market().venue != b.ids.market().venue || a.rules_hash != b.rules_hash);
+    let judges =
+        reported(a) && (a.ids.market().venue != b.ids.market().venue || a.rules_hash != b.rules_hash);
     if a.settles_on.is_none() || a.settles_on != b.settles_on || judges {
         return Comparable::DifferentBasis { a: a.settles_on.clone(), b: b.settles_on.clone() };
     }

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, btree_map::Entry};
 use minicbor::{Decode, Encode};
 use schemas::{
     Digest, InstrumentNo, LifecycleRow, MarketId, Phase, Ppm, Snapshot as _, TapeBody, TapeRow, Times,
-    Timestamp,
+    Timestamp, Venue,
 };
 
 use super::bitemporal::{History, Version};
@@ -142,7 +142,8 @@ impl LifecycleTable {
         let when = When { times: row.times, raw_seq: row.raw_seq };
         match &row.body {
             TapeBody::Instrument(instrument) => {
-                let native = if instrument.market.is_empty() { &instrument.native } else { &instrument.market };
+                let native =
+                    if instrument.market.is_empty() { &instrument.native } else { &instrument.market };
                 let id = MarketId { venue: instrument.venue, native: native.clone() };
                 self.instruments.insert((source, row.instrument), id);
             }
@@ -160,7 +161,9 @@ impl LifecycleTable {
     fn market(&mut self, id: &MarketId, when: When) -> &mut MarketHistory {
         let known = when.times.recv_at;
         match self.markets.entry(id.clone()) {
-            Entry::Vacant(place) => place.insert(MarketHistory { first_known: known, ..MarketHistory::default() }),
+            Entry::Vacant(place) => {
+                place.insert(MarketHistory { first_known: known, ..MarketHistory::default() })
+            }
             Entry::Occupied(held) => {
                 let held = held.into_mut();
                 held.first_known = held.first_known.min(known);
@@ -186,7 +189,9 @@ impl LifecycleTable {
         when.note(&mut market.payouts, row.payout.filter(|p| p.is_valid()));
         when.note(&mut market.closes, row.closes_at);
         let strike = detail.strike_type.as_deref().and_then(|t| Strike::kalshi(t, detail.floor, detail.cap));
-        when.note(&mut market.strikes, strike.or(detail.floor.map(Strike::AtLeast)));
+        // Polymarket names no type: Up/Down markets have a price to beat.
+        let to_beat = detail.floor.filter(|_| id.venue == Venue::Polymarket).map(Strike::AtLeast);
+        when.note(&mut market.strikes, strike.or(to_beat));
         when.note(&mut market.prices, detail.prices);
         when.note(&mut market.rules, detail.rules_hash);
         when.note(&mut market.listings, detail.listed);

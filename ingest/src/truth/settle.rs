@@ -169,7 +169,9 @@ impl IndexValues {
     /// The venue's own average over the window of this length that ends here.
     fn venue_average(&self, basis: SettlementBasis, closes_at: Timestamp) -> Option<Seen> {
         let (average, settling) = match basis {
-            SettlementBasis::ChainlinkTwap { window_s } => (self.averages.get(&(closes_at, window_s)), window_s),
+            SettlementBasis::ChainlinkTwap { window_s } => {
+                (self.averages.get(&(closes_at, window_s)), window_s)
+            }
             SettlementBasis::KalshiAverage { window_s } => (None, window_s),
             _ => return None,
         };

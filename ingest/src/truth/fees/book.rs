@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use minicbor::{Decode, Encode};
 use schemas::{Digest, Snapshot as _, Timestamp, Venue};
 
-use super::{FeeError, KalshiFeeType, PolymarketFee, PolymarketSchedule, Role, kalshi_fill_fee, polymarket_fee};
+use super::{
+    FeeError, KalshiFeeType, PolymarketFee, PolymarketSchedule, Role, kalshi_fill_fee, polymarket_fee,
+};
 use crate::truth::bitemporal::{History, Version};
 
 /// What a fee schedule is about; the narrower wins.

@@ -40,13 +40,8 @@ impl PolymarketSchedule {
 }
 
 /// The curve of January 2026: 0.25 * shares * (p(1 - p))^2, in tokens on purchases.
-pub const CURVE_2026_01: PolymarketSchedule = PolymarketSchedule {
-    rate: 250_000,
-    exponent: 2,
-    taker_only: true,
-    rebate: None,
-    tokens_on_buys: true,
-};
+pub const CURVE_2026_01: PolymarketSchedule =
+    PolymarketSchedule { rate: 250_000, exponent: 2, taker_only: true, rebate: None, tokens_on_buys: true };
 
 /// In what a fee is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
@@ -190,8 +185,13 @@ pub fn builder_fee(rate: u32, shares: i64, price: i64) -> Result<i64, FeeError> 
 mod tests {
     use super::*;
 
-    const CRYPTO: PolymarketSchedule =
-        PolymarketSchedule { rate: 70_000, exponent: 1, taker_only: true, rebate: Some(200_000), tokens_on_buys: false };
+    const CRYPTO: PolymarketSchedule = PolymarketSchedule {
+        rate: 70_000,
+        exponent: 1,
+        taker_only: true,
+        rebate: Some(200_000),
+        tokens_on_buys: false,
+    };
 
     fn taker(schedule: &PolymarketSchedule, shares: i64, price: i64) -> i64 {
         polymarket_fee(schedule, Role::Taker, true, shares, price).unwrap().amount

@@ -100,8 +100,10 @@ impl Case {
         match self.terms {
             None => false,
             Some(_) if self.is_computed() => self.computed != Computed::Not,
-            Some(_) => matches!(self.last, Some(SettlementState::Void { .. } | SettlementState::Unprovable { .. }))
-                || self.last.is_some_and(|state| state.scorable().is_some()),
+            Some(_) => {
+                matches!(self.last, Some(SettlementState::Void { .. } | SettlementState::Unprovable { .. }))
+                    || self.last.is_some_and(|state| state.scorable().is_some())
+            }
         }
     }
 
@@ -205,7 +207,8 @@ impl Case {
     /// The transition of a market that is settled by the venue's word.
     fn step(&mut self, id: &MarketId, word: Word) -> Option<SettlementState> {
         let rule = self.rule().map(SettlementRule::reference);
-        let hash = |case: &Self, said: Said| rule.map_or_else(EvidenceHash::default, |r| case.evidence(id, r, said));
+        let hash =
+            |case: &Self, said: Said| rule.map_or_else(EvidenceHash::default, |r| case.evidence(id, r, said));
         let standing = match (word.phase, self.reported) {
             (Phase::Final, _) | (_, Some((_, Standing::Final))) => Standing::Final,
             _ => Standing::Provisional,
@@ -255,7 +258,8 @@ impl Case {
         else {
             return;
         };
-        let stood = matches!(self.queue.last().or(self.last.as_ref()), Some(SettlementState::Mismatch { .. }));
+        let stood =
+            matches!(self.queue.last().or(self.last.as_ref()), Some(SettlementState::Mismatch { .. }));
         if computed != reported {
             self.queue.push(SettlementState::Mismatch { computed, reported, standing, evidence });
         } else if stood {

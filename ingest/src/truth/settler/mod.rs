@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use minicbor::{Decode, Encode};
 use schemas::time::NANOS_PER_SEC;
 use schemas::{
-    Digest, IndexRow, InstrumentKind, InstrumentNo, LifecycleRow, Machine, MarketId, Phase, Record, Snapshot as _,
-    TapeBody, TapeRow, Timestamp, Venue,
+    Digest, IndexRow, InstrumentKind, InstrumentNo, LifecycleRow, Machine, MarketId, Phase, Record,
+    Snapshot as _, TapeBody, TapeRow, Timestamp, Venue,
 };
 
 pub use record::{SettlementRecord, SettlementState, Standing};
@@ -245,7 +245,9 @@ impl Settler {
             matches!(row.phase, Phase::Determined | Phase::Disputed | Phase::Amended | Phase::Final);
         match MarketTerms::from_detail(id.clone(), row.closes_at, &detail) {
             // The ticker says the family again with every row: nothing to remember until an outcome is named.
-            Some(terms) if terms.family == Family::Reported && id.venue == Venue::Kalshi && !outcome => return,
+            Some(terms) if terms.family == Family::Reported && id.venue == Venue::Kalshi && !outcome => {
+                return;
+            }
             Some(terms) => self.on_terms(terms, out),
             None => {
                 let case = self.cases.entry(id.clone()).or_insert_with(|| Case::new(self.now));
@@ -296,11 +298,12 @@ impl Settler {
 
     fn on_row(&mut self, source: Source, row: &TapeRow, out: &mut Vec<SettlementRecord>) {
         match &row.body {
-            TapeBody::Instrument(instrument) if instrument.kind == InstrumentKind::Index => {
-                if self.indices.len() < self.config.max_indices as usize {
-                    let key = IndexKey::new(instrument.venue, &instrument.native);
-                    self.indices.insert((source, row.instrument), key);
-                }
+            TapeBody::Instrument(instrument)
+                if instrument.kind == InstrumentKind::Index
+                    && self.indices.len() < self.config.max_indices as usize =>
+            {
+                let key = IndexKey::new(instrument.venue, &instrument.native);
+                self.indices.insert((source, row.instrument), key);
             }
             TapeBody::Index(index) => self.on_index(source, row.instrument, index, row.times.venue_at, out),
             TapeBody::Lifecycle(life) => self.on_lifecycle(source, life, row.times.venue_at, out),
