@@ -2,7 +2,8 @@
 //! the venue who won.
 //!
 //! Up iff the last index value at or before the close is at or above the strike; a tie is Up. It is provable iff the
-//! strike is known and a value carries exactly the closing second.
+//! strike is known and a value carries exactly the closing second. Markets that end under another version of the rule
+//! ([`rules::rule_for`]) are never decided by this one: they are reported as unprovable.
 
 use std::collections::BTreeMap;
 
@@ -16,6 +17,7 @@ use schemas::{
 
 use crate::fact::{FactInput, time_of};
 use crate::reference::Ticks;
+use crate::truth::rules;
 
 /// Settings of a [`Resolver`].
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -128,11 +130,15 @@ impl Resolver {
     /// Reports a market if it is proved, or if it can no longer be.
     fn decide(&mut self, id: &MarketId, out: &mut Vec<ReportDraft>) {
         let Some(case) = self.cases.get(id) else { return };
+        let instantaneous = rules::is_instantaneous(case.closes_at);
         let determination = match (case.strike, case.closing) {
-            (Some(strike), Some(closing)) => Determination::Determined { up: closing >= strike, closing },
+            (Some(strike), Some(closing)) if instantaneous => {
+                Determination::Determined { up: closing >= strike, closing }
+            }
             _ if self.now < self.deadline(case) => return,
+            _ if !instantaneous => Determination::Void(VoidReason::NoRule),
             (None, _) => Determination::Void(VoidReason::NoStrike),
-            (Some(_), None) => Determination::Void(VoidReason::NoClosingTick),
+            (Some(_), _) => Determination::Void(VoidReason::NoClosingTick),
         };
         let evidence = ResolutionReport::evidence(case.strike, case.closing, case.closes_at);
         out.push(ReportDraft { market: id.clone(), closes_at: case.closes_at, determination, evidence });

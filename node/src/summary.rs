@@ -158,10 +158,11 @@ impl Summary {
     pub fn text(&self) -> String {
         let mut out = String::new();
         let m = &self.markets;
+        let no_rule = if m.no_rule > 0 { format!(", {} no rule", m.no_rule) } else { String::new() };
         let mut line = |text: String| writeln!(out, "{text}").expect("writing to a String cannot fail");
         line(format!(
-            "markets    {} closed: {} provable ({} equal to the venue's outcome, {} not), {} unprovable ({} no strike, {} no closing tick)",
-            m.total, m.provable, m.agree, m.disagree, m.unprovable, m.no_strike, m.no_closing_tick
+            "markets    {} closed: {} provable ({} equal to the venue's outcome, {} not), {} unprovable ({} no strike, {} no closing tick{})",
+            m.total, m.provable, m.agree, m.disagree, m.unprovable, m.no_strike, m.no_closing_tick, no_rule
         ));
         line(format!(
             "signals    {} issued, {} sold, {} slots without",

@@ -75,6 +75,8 @@ pub struct MarketCounts {
     pub no_strike: u64,
     /// Unprovable because no tick carries the closing second.
     pub no_closing_tick: u64,
+    /// Unprovable because reports cannot state the rule it ends under.
+    pub no_rule: u64,
 }
 
 impl Tally {
@@ -135,6 +137,7 @@ impl Tally {
                     match reason {
                         VoidReason::NoStrike => counts.no_strike += 1,
                         VoidReason::NoClosingTick => counts.no_closing_tick += 1,
+                        VoidReason::NoRule => counts.no_rule += 1,
                     }
                 }
             }

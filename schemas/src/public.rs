@@ -134,7 +134,7 @@ pub struct Outcome {
     pub strike: Option<String>,
     /// The closing index value, unless void.
     pub closing: Option<String>,
-    /// Why it is void: `no_strike` or `no_closing_tick`.
+    /// Why it is void: `no_strike`, `no_closing_tick` or `no_rule`.
     pub void_reason: Option<String>,
 }
 

@@ -17,6 +17,9 @@ pub enum VoidReason {
     /// No index value carries exactly the closing second.
     #[n(1)]
     NoClosingTick,
+    /// The market ends under a rule that reports cannot state (Polymarket Up/Down since 2026-08-07: an average).
+    #[n(2)]
+    NoRule,
 }
 
 impl VoidReason {
@@ -25,6 +28,7 @@ impl VoidReason {
         match self {
             Self::NoStrike => "no_strike",
             Self::NoClosingTick => "no_closing_tick",
+            Self::NoRule => "no_rule",
         }
     }
 }

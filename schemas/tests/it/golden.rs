@@ -27,6 +27,8 @@ fn rendered() -> String {
     line("id", "question", samples::question().id.0.to_vec());
     line("id", "commit_hash", samples::reveal().commit_hash(&[0; 32]).0.to_vec());
     line("id", "rules_hash", samples::rules().hash().to_vec());
+    let no_rule = schemas::Determination::Void(schemas::VoidReason::NoRule);
+    line("determination", "void_no_rule", schemas::encode(&no_rule));
     out
 }
 

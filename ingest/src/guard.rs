@@ -1,1 +1,0 @@
-//! Guards against wrong values and wrong clocks: outliers, decimal shifts, clock skew; they flag, they never repair.
