@@ -43,7 +43,7 @@ impl Play {
                 return Err(ImportError::Mixed(recording.name));
             }
             if let Some(found) = recording.venue() {
-                venue = agree(venue, found, &recording.name)?;
+                venue = agree(venue, found, recording.is_sure(), &recording.name)?;
                 recognised = true;
             }
             recognised |= reads != ReaderKind::Wire;
@@ -113,11 +113,13 @@ impl Play {
 }
 
 /// The venue both agree on; of a pair of sister venues the one the frames show.
-fn agree(asked: Venue, found: Venue, file: &str) -> Result<Venue, ImportError> {
+fn agree(asked: Venue, found: Venue, sure: bool, file: &str) -> Result<Venue, ImportError> {
     let binance = |venue| matches!(venue, Venue::Binance | Venue::BinanceFutures);
     let polymarket = |venue| matches!(venue, Venue::Polymarket | Venue::PolymarketUs);
     match (asked, found) {
         _ if asked == found => Ok(asked),
+        // Some frames of the futures venue look like spot frames; only an address proves spot.
+        (Venue::BinanceFutures, Venue::Binance) if !sure => Ok(asked),
         _ if binance(asked) && binance(found) => Ok(found),
         _ if polymarket(asked) && polymarket(found) => Ok(asked),
         _ => Err(ImportError::WrongVenue { file: file.to_owned(), found, asked }),

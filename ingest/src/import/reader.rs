@@ -3,9 +3,22 @@
 use schemas::Venue;
 
 use super::IndexHistory;
+use crate::link::LinkConfig;
 use crate::venue::VenueMachine;
-use crate::venue::polymarket::history::History;
-use crate::venue::polymarket::{Polymarket, PolymarketConfig};
+use crate::venue::binance::{Binance, BinanceConfig, Dialect};
+use crate::venue::coinbase::{Coinbase, CoinbaseConfig};
+use crate::venue::kalshi::{Kalshi, KalshiConfig};
+use crate::venue::kraken::{Kraken, KrakenConfig};
+use crate::venue::polymarket::{History, Polymarket, PolymarketConfig};
+
+/// A configuration with [`patience`].
+macro_rules! patient {
+    ($config:expr) => {{
+        let mut config = $config;
+        config.link = patience(config.link);
+        config
+    }};
+}
 
 /// The kinds of recordings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,7 +56,32 @@ impl ReaderKind {
         match (self, venue) {
             (Self::Index, _) => Box::new(IndexHistory::default()),
             (Self::Rows, venue) | (Self::Wire, venue @ Venue::PolymarketUs) => Box::new(History::new(venue)),
-            (Self::Wire, _) => Box::new(Polymarket::new(PolymarketConfig::capture())),
+            (Self::Wire, Venue::Kalshi) => Box::new(Kalshi::new(patient!(KalshiConfig::capture()))),
+            (Self::Wire, Venue::Polymarket) => {
+                Box::new(Polymarket::new(patient!(PolymarketConfig::capture())))
+            }
+            (Self::Wire, Venue::Coinbase) => Box::new(Coinbase::new(patient!(CoinbaseConfig::capture()))),
+            (Self::Wire, Venue::Kraken) => Box::new(Kraken::new(patient!(KrakenConfig::capture()))),
+            (Self::Wire, Venue::Binance | Venue::BinanceFutures) => {
+                let mut config = patient!(BinanceConfig::capture());
+                config.max_age_ns = i64::MAX;
+                let futures = venue == Venue::BinanceFutures;
+                config.dialect = Some(if futures { Dialect::Futures } else { Dialect::Spot });
+                Box::new(Binance::new(config))
+            }
         }
+    }
+}
+
+/// A connection that ends only where the recording shows it, and is there again at once.
+fn patience(link: LinkConfig) -> LinkConfig {
+    LinkConfig {
+        ping: None,
+        idle_ns: i64::MAX,
+        zombie_ns: 0,
+        connect_timeout_ns: i64::MAX,
+        backoff_base_ns: 0,
+        backoff_cap_ns: 0,
+        ..link
     }
 }

@@ -120,6 +120,11 @@ impl Recording {
         self.votes.iter().max_by_key(|(_, votes)| **votes).map(|(venue, _)| *venue)
     }
 
+    /// Whether an address said so, not only the look of frames.
+    pub fn is_sure(&self) -> bool {
+        self.votes.values().max().is_some_and(|votes| *votes >= SNIFFED)
+    }
+
     /// Which kind of machine reads it.
     pub fn reader(&self) -> ReaderKind {
         if self.prices > 0 {
@@ -255,7 +260,7 @@ impl Recording {
     }
 
     fn frame(&mut self, at: Option<Timestamp>, payload: Payload, bytes: &[u8]) {
-        if self.items.len() < SNIFFED as usize
+        if self.items.len() + 1 < SNIFFED as usize
             && let Some(venue) = sniff_frame(bytes)
         {
             *self.votes.entry(venue).or_default() += 1;
