@@ -18,6 +18,7 @@ use crate::archive::{
     SegmentHeader, SegmentReader, SegmentWriter, Stamp,
 };
 use crate::coverage::{DAY_NS, day_name};
+use crate::import::{ImportError, Sink};
 
 pub use reader::{ArchiveReader, Tail};
 pub use verify::{Report, SegmentReport, SegmentState, list, verify};
@@ -243,6 +244,12 @@ impl ArchiveWriter {
             self.folder.retain(retention, now)?;
         }
         Ok(())
+    }
+}
+
+impl Sink for &mut ArchiveWriter {
+    fn record(&mut self, stamp: Stamp, raw: &Raw) -> Result<u64, ImportError> {
+        Ok(self.append(stamp, raw)?)
     }
 }
 

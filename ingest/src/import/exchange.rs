@@ -60,7 +60,8 @@ fn answers(url: &str, path: &str) -> bool {
     }
     asked_query.split('&').filter_map(|pair| pair.split_once('=')).all(|(key, value)| {
         let how_much = matches!(key, "limit" | "depth" | "count" | "page_size");
-        let mut same = recorded_query.split('&').filter_map(|pair| pair.split_once('=')).filter(|(k, _)| *k == key);
+        let mut same =
+            recorded_query.split('&').filter_map(|pair| pair.split_once('=')).filter(|(k, _)| *k == key);
         how_much || same.all(|(_, recorded)| recorded.eq_ignore_ascii_case(value))
     })
 }

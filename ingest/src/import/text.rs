@@ -58,14 +58,10 @@ pub struct Recording {
     pub notes: u64,
     /// Whose frames these are, by what is in them: votes.
     votes: BTreeMap<Venue, u32>,
-    /// Rows of a table (canonical lines): whether any, and frames: whether any.
+    /// Canonical rows among the items.
     rows: u64,
+    /// Index prices and listed markets among the items.
     prices: u64,
-}
-
-/// Which rows a file that is a table has.
-struct Reading {
-    csv: Option<PriceColumns>,
 }
 
 impl Recording {
@@ -80,9 +76,9 @@ impl Recording {
         }
         let mut recording = Self { name: name.to_owned(), data, ..Self::default() };
         let data = std::mem::take(&mut recording.data);
-        let mut reading = Reading { csv: None };
+        let mut csv = None;
         for (number, range) in lines(&data) {
-            recording.line(number, &data, range, &mut reading);
+            recording.line(number, &data, range, &mut csv);
         }
         if recording.is_empty() && !recording.complaints.is_empty() {
             recording.whole_values(&data);
@@ -124,6 +120,11 @@ impl Recording {
         self.votes.iter().max_by_key(|(_, votes)| **votes).map(|(venue, _)| *venue)
     }
 
+    /// Whether an address said so, not only the look of frames.
+    pub fn is_sure(&self) -> bool {
+        self.votes.values().max().is_some_and(|votes| *votes >= SNIFFED)
+    }
+
     /// Which kind of machine reads it.
     pub fn reader(&self) -> ReaderKind {
         if self.prices > 0 {
@@ -142,15 +143,17 @@ impl Recording {
             What::Connect => None,
         });
         frames.take(5_000).find_map(|frame| {
-            ["\"ts_ms\":", "\"timestamp\":\"", "\"E\":"].iter().find_map(|key| number_after(frame, key.as_bytes()))
+            ["\"ts_ms\":", "\"timestamp\":\"", "\"E\":"]
+                .iter()
+                .find_map(|key| number_after(frame, key.as_bytes()))
         })
     }
 
-    fn line(&mut self, number: usize, data: &[u8], range: Range<usize>, reading: &mut Reading) {
+    fn line(&mut self, number: usize, data: &[u8], range: Range<usize>, csv: &mut Option<PriceColumns>) {
         let line = &data[range.clone()];
         let Ok(text) = std::str::from_utf8(line) else { return self.complain(number, "not_text") };
-        if let Some(columns) = &reading.csv {
-            return match columns.line(text) {
+        if let Some(columns) = csv {
+            return match columns.line(text, &history::symbol(&self.name)) {
                 Some((at, frame)) => self.price(at, frame),
                 None => self.complain(number, "bad_row"),
             };
@@ -158,7 +161,10 @@ impl Recording {
         let result = match line[0] {
             b'{' => self.object(text, &range),
             b'[' => match serde_json::from_str::<&RawValue>(text) {
-                Ok(_) => Ok(self.frame(None, Payload::Range(range.clone()), line)),
+                Ok(_) => {
+                    self.frame(None, Payload::Range(range.clone()), line);
+                    Ok(())
+                }
                 Err(_) => Err("not_json"),
             },
             _ if text == "PONG" => {
@@ -171,7 +177,7 @@ impl Recording {
             }
             _ => match PriceColumns::header(text) {
                 Some(columns) => {
-                    reading.csv = Some(columns);
+                    *csv = Some(columns);
                     Ok(())
                 }
                 None => self.capture_line(text, &range),
@@ -230,15 +236,18 @@ impl Recording {
             self.exchanges.push(exchange);
             return Ok(());
         }
-        if let Some(frame) = keys.get("frame").filter(|_| keys.contains_key("recv_ms") || keys.contains_key("recv_ns")) {
+        if let Some(frame) =
+            keys.get("frame").filter(|_| keys.contains_key("recv_ms") || keys.contains_key("recv_ns"))
+        {
             let bytes = text_or_json(frame).ok_or("not_json")?;
             let payload = Payload::Owned(bytes.clone());
             self.frame(at, payload, &bytes);
             return Ok(());
         }
         if keys.contains_key("condition_id") && keys.contains_key("token_ids") && keys.contains_key("raw") {
-            let (at, frame) = history::market_line(text).ok_or("bad_row")?;
-            self.price(at, frame);
+            self.prices += 1;
+            *self.votes.entry(Venue::Polymarket).or_default() += 1;
+            self.items.push(Item { at: None, what: What::Frame(Payload::Range(range.clone())) });
             return Ok(());
         }
         if let Some(at) = row_time(&keys) {
@@ -251,7 +260,7 @@ impl Recording {
     }
 
     fn frame(&mut self, at: Option<Timestamp>, payload: Payload, bytes: &[u8]) {
-        if self.items.len() < SNIFFED as usize
+        if self.items.len() + 1 < SNIFFED as usize
             && let Some(venue) = sniff_frame(bytes)
         {
             *self.votes.entry(venue).or_default() += 1;
@@ -318,7 +327,9 @@ pub(super) fn usable(nanos: i64) -> Option<Timestamp> {
 }
 
 fn received(keys: &BTreeMap<String, &RawValue>) -> Result<Option<Timestamp>, &'static str> {
-    let number = |key: &str| keys.get(key).map(|value| value.get().trim_matches('"').parse::<i64>().map_err(|_| "bad_time"));
+    let number = |key: &str| {
+        keys.get(key).map(|value| value.get().trim_matches('"').parse::<i64>().map_err(|_| "bad_time"))
+    };
     let nanos = match (number("recv_ns"), number("recv_ms")) {
         (Some(ns), _) => ns?,
         (None, Some(ms)) => ms?.checked_mul(1_000_000).ok_or("bad_time")?,

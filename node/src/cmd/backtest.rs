@@ -39,7 +39,7 @@ pub fn run(args: BacktestArgs) -> Result<ExitCode> {
                 BusError::Body { seq, stream: entry.stream, source }
             }
             backtests::BacktestError::Write { .. } | backtests::BacktestError::Read { .. } => {
-                unreachable!("observing touches no file")
+                unreachable!("observing writes and reads no file")
             }
         })
     };

@@ -1,6 +1,7 @@
 //! The command line: one file per sub-command. Data goes to stdout, talk to stderr.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line speaks")]
 
+pub mod archive;
 pub mod backtest;
 pub mod bench;
 pub mod config;
@@ -44,6 +45,8 @@ pub enum Command {
     Replay(replay::ReplayArgs),
     /// Turn a finished run into Parquet tables and an evaluation report.
     Backtest(backtest::BacktestArgs),
+    /// Keep venue frames verbatim: list, verify, import recordings, export tapes, cover, delete.
+    Archive(archive::ArchiveArgs),
     /// Create, list and revoke API keys.
     Keys(keys::KeysArgs),
     /// Check this machine: ONNX Runtime, models, execution providers.
@@ -63,6 +66,7 @@ pub fn run(command: Command) -> Result<ExitCode> {
         Command::Run(args) => run::run(args),
         Command::Replay(args) => replay::run(&args),
         Command::Backtest(args) => backtest::run(args),
+        Command::Archive(args) => archive::run(args),
         Command::Keys(args) => keys::run(args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Config(args) => config::run(args),
