@@ -6,6 +6,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "an edge: tasks and the network live here")]
 
+pub mod archive;
 mod endpoints;
 mod rest;
 mod seen;
