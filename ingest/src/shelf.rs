@@ -90,6 +90,22 @@ impl Shelf {
         no
     }
 
+    /// The market of an instrument that was introduced without one: it is introduced again under its number.
+    pub fn name_market(
+        &mut self,
+        no: InstrumentNo,
+        market: &str,
+        origin: &Origin,
+        out: &mut Vec<VenueOutput>,
+    ) {
+        let Some(slot) = self.slots.get_mut(no.0 as usize) else { return };
+        if slot.instrument.market != market {
+            market.clone_into(&mut slot.instrument.market);
+            let instrument = Box::new(slot.instrument.clone());
+            self.push(no, TapeBody::Instrument(instrument), origin, out);
+        }
+    }
+
     /// An instrument's slot.
     #[inline]
     pub fn slot(&self, no: InstrumentNo) -> Option<&Slot> {

@@ -1,7 +1,13 @@
-//! Polymarket: the RTDS index stream and Gamma's market objects; this module never sends an order.
+//! Polymarket: the market channel, the RTDS index streams and the REST objects; this module never sends an order.
 
 pub mod gamma;
+pub mod history;
+pub mod market;
+pub mod market_wire;
 pub mod rtds;
+
+pub use history::History;
+pub use market::{Polymarket, PolymarketConfig};
 
 /// Seconds since the Unix epoch of `2026-06-08T00:05:00Z`; a fraction of a second is allowed and dropped.
 ///
