@@ -26,6 +26,7 @@ pub mod names;
 pub mod redundancy;
 pub mod reference;
 mod resolver;
+pub mod rfc3339;
 pub mod scan;
 mod scheduler;
 pub mod shelf;
