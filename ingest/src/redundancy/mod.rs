@@ -181,7 +181,11 @@ impl<M: VenueMachine> Redundant<M> {
         out: &mut Vec<VenueOutput>,
     ) {
         let native = instrument.native.clone();
+        let market = instrument.market.clone();
         let no = self.shelf.intern(native.as_bytes(), origin, out, || instrument);
+        if !market.is_empty() {
+            self.shelf.name_market(no, &market, origin, out);
+        }
         let at = no.0 as usize;
         if self.stories.len() <= at {
             self.stories.resize_with(at + 1, Story::default);
