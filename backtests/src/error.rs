@@ -21,6 +21,14 @@ pub enum BacktestError {
         /// What was wrong.
         detail: String,
     },
+    /// A recorded table could not be read.
+    #[error("reading {path}: {detail}")]
+    Read {
+        /// The file.
+        path: String,
+        /// What was wrong.
+        detail: String,
+    },
 }
 
 impl BacktestError {
@@ -29,6 +37,7 @@ impl BacktestError {
         match self {
             Self::Body { .. } => "body_malformed",
             Self::Write { .. } => "table_write_failed",
+            Self::Read { .. } => "table_read_failed",
         }
     }
 }

@@ -10,6 +10,8 @@ pub mod evaluate;
 #[cfg(feature = "tables")]
 pub mod parquet;
 pub mod tables;
+#[cfg(feature = "tables")]
+pub mod tape;
 
 pub use collect::Collector;
 pub use error::BacktestError;

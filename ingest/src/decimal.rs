@@ -13,43 +13,79 @@ pub fn parse(text: &[u8], decimals: u8) -> Option<i64> {
         [b'-', rest @ ..] => (true, rest),
         _ => (false, text),
     };
-    let mut value: i64 = 0;
-    let mut at = 0;
-    let mut seen = 0;
-    while let Some(&byte) = digits.get(at) {
-        let digit = byte.wrapping_sub(b'0');
-        if digit > 9 {
-            break;
-        }
-        value = value.checked_mul(10)?.checked_add(i64::from(digit))?;
-        at += 1;
-        seen += 1;
-    }
-    let mut left = decimals;
-    if digits.get(at) == Some(&b'.') {
-        at += 1;
-        while let Some(&byte) = digits.get(at) {
-            let digit = byte.wrapping_sub(b'0');
-            if digit > 9 {
-                return None;
-            }
-            if left > 0 {
-                value = value.checked_mul(10)?.checked_add(i64::from(digit))?;
-                left -= 1;
-            } else if digit != 0 {
-                return None;
-            }
-            at += 1;
-            seen += 1;
-        }
-    }
-    if at != digits.len() || seen == 0 {
-        return None;
-    }
-    if left > 0 && value != 0 {
-        value = value.checked_mul(10_i64.checked_pow(u32::from(left))?)?;
-    }
+    // Up to 18 digits cannot overflow 64 bits.
+    let (value, places) = if digits.len() <= 18 { short(digits)? } else { long(digits, decimals)? };
+    let value = match decimals.checked_sub(places) {
+        Some(0) => value,
+        Some(up) if value == 0 && up <= MAX_DECIMALS => 0,
+        Some(up) => value.checked_mul(power(up)?)?,
+        None => exactly(value, places - decimals)?,
+    };
     Some(if negative { -value } else { value })
+}
+
+/// 10^`exponent`, if 64 bits hold it.
+#[inline]
+fn power(exponent: u8) -> Option<i64> {
+    const POWERS: [i64; 19] = {
+        let mut powers = [1; 19];
+        let mut at = 1;
+        while at < powers.len() {
+            powers[at] = powers[at - 1] * 10;
+            at += 1;
+        }
+        powers
+    };
+    POWERS.get(usize::from(exponent)).copied()
+}
+
+/// `value` without its last `places` digits, which must be zeros.
+fn exactly(value: i64, places: u8) -> Option<i64> {
+    let divisor = power(places)?;
+    (value % divisor == 0).then(|| value / divisor)
+}
+
+/// All digits as one integer and how many stand behind the point.
+#[inline]
+fn short(digits: &[u8]) -> Option<(i64, u8)> {
+    let (mut value, mut point, mut seen) = (0_i64, None, 0_usize);
+    for (at, &byte) in digits.iter().enumerate() {
+        let digit = byte.wrapping_sub(b'0');
+        if digit <= 9 {
+            value = value * 10 + i64::from(digit);
+            seen += 1;
+        } else if byte == b'.' && point.is_none() {
+            point = Some(at);
+        } else {
+            return None;
+        }
+    }
+    let places = point.map_or(0, |at| digits.len() - at - 1);
+    (seen > 0).then_some((value, places as u8))
+}
+
+/// The same for long texts; zeros beyond `decimals` are dropped before they can overflow.
+#[cold]
+fn long(digits: &[u8], decimals: u8) -> Option<(i64, u8)> {
+    let (mut value, mut places, mut point, mut seen) = (0_i64, 0_u8, false, false);
+    for &byte in digits {
+        let digit = byte.wrapping_sub(b'0');
+        if byte == b'.' && !point {
+            point = true;
+        } else if digit > 9 {
+            return None;
+        } else if point && places == decimals {
+            seen = true;
+            if digit != 0 {
+                return None;
+            }
+        } else {
+            value = value.checked_mul(10)?.checked_add(i64::from(digit))?;
+            seen = true;
+            places += u8::from(point);
+        }
+    }
+    seen.then_some((value, places))
 }
 
 /// How many digits stand behind the point.
@@ -96,6 +132,12 @@ mod tests {
             ("9223372036854775808", 0, None),
             ("99999999999999999999", 2, None),
             ("1", 19, None),
+            ("1.5.0", 6, None),
+            ("0.000000000000000000000000", 6, Some(0)),
+            ("1.000000000000000000000001", 6, None),
+            ("12345678901.1234567890", 10, None),
+            ("-0.5", 1, Some(-5)),
+            ("--5", 1, None),
         ] {
             assert_eq!(parse(text.as_bytes(), decimals), want, "{text} {decimals}");
         }

@@ -92,12 +92,19 @@ impl<'a> Scan<'a> {
     /// The next byte that is not white space, not consumed.
     #[inline]
     fn peek(&mut self) -> Option<u8> {
-        loop {
-            match self.bytes.get(self.at) {
-                Some(b' ' | b'\n' | b'\r' | b'\t') => self.at += 1,
-                other => return other.copied(),
-            }
+        match self.bytes.get(self.at) {
+            Some(&byte) if byte > b' ' => Some(byte),
+            _ => self.peek_far(),
         }
+    }
+
+    /// The same where white space comes first, which venues do not send.
+    #[cold]
+    fn peek_far(&mut self) -> Option<u8> {
+        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.bytes.get(self.at) {
+            self.at += 1;
+        }
+        self.bytes.get(self.at).copied()
     }
 
     #[inline]
@@ -231,27 +238,40 @@ impl<'a> Scan<'a> {
     fn string(&mut self) -> Result<Text<'a>> {
         self.eat(b'"', "a string was expected")?;
         let start = self.at;
-        loop {
-            while let Some(chunk) = self.bytes.get(self.at..).and_then(|rest| rest.first_chunk::<8>()) {
-                let found = special(u64::from_le_bytes(*chunk));
-                if found != 0 {
-                    self.at += (found.trailing_zeros() / 8) as usize;
-                    break;
-                }
-                self.at += 8;
+        let mut at = start;
+        let end = loop {
+            let Some(chunk) = self.bytes.get(at..).and_then(<[u8]>::first_chunk::<8>) else {
+                break self.string_end(at)?;
+            };
+            let found = special(u64::from_le_bytes(*chunk));
+            if found != 0 {
+                break at + (found.trailing_zeros() / 8) as usize;
             }
-            match self.bytes.get(self.at) {
-                Some(b'"') => {
-                    let text = &self.bytes[start..self.at];
-                    self.at += 1;
-                    return Ok(Text::Plain(text));
-                }
-                Some(b'\\') => return self.escaped(start),
-                Some(0..=0x1f) => return self.fail("a control character in a string"),
-                Some(_) => self.at += 1,
-                None => return self.fail("a string without an end"),
+            at += 8;
+        };
+        self.at = end;
+        match self.bytes.get(end) {
+            Some(b'"') => {
+                self.at = end + 1;
+                Ok(Text::Plain(&self.bytes[start..end]))
             }
+            Some(b'\\') => self.escaped(start),
+            Some(_) => self.fail("a control character in a string"),
+            None => self.fail("a string without an end"),
         }
+    }
+
+    /// The first special byte among the last seven, or the end of the document.
+    fn string_end(&mut self, from: usize) -> Result<usize> {
+        let rest = &self.bytes[from.min(self.bytes.len())..];
+        let special = rest.iter().position(|b| matches!(b, b'"' | b'\\' | 0..=0x1f));
+        special.map_or_else(
+            || {
+                self.at = self.bytes.len();
+                self.fail("a string without an end")
+            },
+            |at| Ok(from + at),
+        )
     }
 
     #[cold]
@@ -311,6 +331,21 @@ impl<'a> Scan<'a> {
     /// An integer number that fits.
     #[inline]
     pub fn integer(&mut self) -> Result<i64> {
+        // The common case in one pass: up to 18 digits without sign, point or exponent.
+        self.peek();
+        let digits = &self.bytes[self.at.min(self.bytes.len())..];
+        let (mut value, mut len) = (0_i64, 0);
+        while let Some(digit) = digits.get(len).map(|b| b.wrapping_sub(b'0')).filter(|d| *d < 10) {
+            value = value.wrapping_mul(10).wrapping_add(i64::from(digit));
+            len += 1;
+        }
+        let plain = !matches!(digits.get(len), Some(b'.' | b'e' | b'E' | b'-'));
+        let zero = digits.first() == Some(&b'0') && len > 1;
+        if len > 0 && len <= 18 && plain && !zero {
+            self.at += len;
+            self.fresh = false;
+            return Ok(value);
+        }
         let text = self.number()?;
         decimal::parse(text, 0).map_or_else(|| self.fail("an integer was expected"), Ok)
     }

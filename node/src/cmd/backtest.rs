@@ -38,7 +38,9 @@ pub fn run(args: BacktestArgs) -> Result<ExitCode> {
             backtests::BacktestError::Body { seq, source, .. } => {
                 BusError::Body { seq, stream: entry.stream, source }
             }
-            backtests::BacktestError::Write { .. } => unreachable!("observing writes nothing"),
+            backtests::BacktestError::Write { .. } | backtests::BacktestError::Read { .. } => {
+                unreachable!("observing touches no file")
+            }
         })
     };
     replay::replay(&dir, &mut watch, &mut |seq| bar.set_position(seq))?;

@@ -1,6 +1,11 @@
 //! `oraculo bench`: measures on this machine, now, and prints the numbers of docs/benchmarks.md. Never a test.
 #![allow(clippy::disallowed_methods, reason = "a benchmark reads clocks and starts threads")]
 
+mod archive;
+mod ingest;
+mod peers;
+mod workload;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -9,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use bus::{Driver, FileLog, FileOptions, GroupCommit, GroupOptions, Limits, NoMachines};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use hdrhistogram::Histogram;
 use schemas::{Stream, Timestamp};
 use serde_json::{Value, json};
@@ -25,8 +30,11 @@ const BODY: usize = 256;
 
 /// Arguments of `oraculo bench`.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  oraculo bench --json")]
+#[command(after_help = "Examples:\n  oraculo bench --json\n  oraculo bench ingest --json")]
 pub struct BenchArgs {
+    /// What to measure.
+    #[arg(value_enum, default_value_t = What::All)]
+    what: What,
     /// Where to write; a folder on the disk that counts.
     #[arg(long, default_value = "data/bench")]
     dir: PathBuf,
@@ -39,13 +47,42 @@ pub struct BenchArgs {
     /// Seed of the simulated day.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Messages of each made-up venue session.
+    #[arg(long, default_value_t = 300_000)]
+    messages: usize,
     /// One JSON object on stdout.
     #[arg(long)]
     json: bool,
 }
 
-/// Measures everything, one after the other.
+/// The parts of the benchmark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum What {
+    /// Everything, one after the other.
+    All,
+    /// Journal, replay and the way from a question to a sold signal.
+    System,
+    /// Market data: decoding, books, archive.
+    Ingest,
+}
+
+/// Measures, one after the other.
 pub fn run(args: &BenchArgs) -> Result<ExitCode> {
+    anyhow::ensure!(args.messages >= 1_000, "--messages must be at least 1000");
+    let report = match args.what {
+        What::Ingest => ingest::run(args.messages)?,
+        What::System => system(args)?,
+        What::All => {
+            let mut report = system(args)?;
+            report["ingest"] = ingest::run(args.messages)?;
+            report
+        }
+    };
+    println!("{}", if args.json { report.to_string() } else { serde_json::to_string_pretty(&report)? });
+    Ok(ExitCode::SUCCESS)
+}
+
+fn system(args: &BenchArgs) -> Result<Value> {
     let root = args.dir.join(format!("{}", std::process::id()));
     std::fs::create_dir_all(&root).with_context(|| format!("creating {}", root.display()))?;
     let budget = Duration::from_secs(args.seconds.max(1));
@@ -58,11 +95,8 @@ pub fn run(args: &BenchArgs) -> Result<ExitCode> {
     let day = runtime.block_on(day(&root.join("day"), args.seed, args.hours))?;
     eprintln!("its replay");
     let replayed = replayed(&root.join("day"))?;
-    let report =
-        json!({"append_fsync": {"in_flight_1": one, "in_flight_1024": many}, "day": day, "replay": replayed});
     std::fs::remove_dir_all(&root).with_context(|| format!("removing {}", root.display()))?;
-    println!("{}", if args.json { report.to_string() } else { serde_json::to_string_pretty(&report)? });
-    Ok(ExitCode::SUCCESS)
+    Ok(json!({"append_fsync": {"in_flight_1": one, "in_flight_1024": many}, "day": day, "replay": replayed}))
 }
 
 /// Closed loop: `in_flight` submissions wait for their acknowledgement; each acknowledgement submits the next.

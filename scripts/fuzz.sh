@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Fuzzes every decoder with libFuzzer: scripts/fuzz.sh [seconds per target] [target ...]
+# Works with the stable compiler (coverage counters are an LLVM pass) and a C++ compiler. Finds go to fuzz/artifacts.
+set -euo pipefail
+cd "$(dirname "$0")/../fuzz"
+seconds=${1:-600}
+shift || true
+triple=$(rustc -vV | sed -n 's/^host: //p')
+build=${CARGO_TARGET_DIR:-target}/fuzz
+export RUSTFLAGS="--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
+-Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
+-Cllvm-args=-sanitizer-coverage-trace-compares"
+CARGO_TARGET_DIR=$build cargo build --release --target "$triple" --bins
+targets=("$@")
+if [ ${#targets[@]} -eq 0 ]; then
+  for file in fuzz_targets/*.rs; do targets+=("$(basename "$file" .rs)"); done
+fi
+status=0
+for target in "${targets[@]}"; do
+  corpus=$build/corpus/$target
+  mkdir -p "$corpus" "artifacts/$target"
+  python3 ../scripts/fuzz_seeds.py "$target" "$corpus"
+  echo "== $target: $seconds s"
+  "$build/$triple/release/$target" -max_total_time="$seconds" -max_len=16384 -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
+    -artifact_prefix="artifacts/$target/" "$corpus" 2>&1 | grep -E "ERROR|panicked|SUMMARY|stat::(number_of_executed_units|average_exec)|cov:.*DONE" || true
+  if [ "${PIPESTATUS[0]}" -ne 0 ]; then status=1; fi
+done
+exit $status
