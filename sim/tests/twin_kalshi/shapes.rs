@@ -1,0 +1,1 @@
+//! The frames have the shapes of the recorded session.
