@@ -1,6 +1,6 @@
 //! What the machines of venues say: rows for the tape and deeds for an edge; nothing here is ever done by itself.
 
-use schemas::TapeRow;
+use schemas::{Raw, RestReply, TapeRow};
 
 /// What a venue's machine says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +44,22 @@ pub enum Deed {
         /// JSON body: a POST if there is one, else a GET.
         body: Option<String>,
     },
+}
+
+impl Deed {
+    /// What a machine is answered when this deed cannot be done; `None` for a text, which nobody answers.
+    pub fn refusal(&self, reason: &str) -> Option<Raw> {
+        match self {
+            Self::Connect { conn, .. } | Self::Close { conn } => {
+                Some(Raw::Closed { conn: *conn, reason: reason.to_owned() })
+            }
+            Self::Fetch { request, .. } => {
+                let bytes = reason.as_bytes().to_vec();
+                Some(Raw::Rest(RestReply { request: *request, status: 0, bytes }))
+            }
+            Self::Send { .. } => None,
+        }
+    }
 }
 
 /// The venue's first WebSocket: Kalshi's only one, Polymarket's market channel, a spot venue's stream.

@@ -147,6 +147,22 @@ pub enum IngestError {
     /// An address needs TLS and the crate was built without the feature `tls`.
     #[error("endpoint {0:?} needs the feature `tls`")]
     TlsMissing(String),
+    /// A deed names a socket or host that is not configured.
+    #[error("no {kind} {no} is configured")]
+    NoEndpoint {
+        /// `socket` or `host`.
+        kind: &'static str,
+        /// Its number.
+        no: u8,
+    },
+    /// Production and demo addresses in one configuration.
+    #[error("{production} is production and {demo} is demo: use one of the two worlds")]
+    MixedWorlds {
+        /// The first production address.
+        production: String,
+        /// The first demo address.
+        demo: String,
+    },
     /// The edge has more deeds waiting than its queue holds.
     #[error("the edge's queue of {0} deeds is full")]
     QueueFull(usize),
@@ -182,6 +198,8 @@ impl IngestError {
             Self::ResolutionTimeout { .. } => "resolution_timeout",
             Self::BadEndpoint(_) => "bad_endpoint",
             Self::TlsMissing(_) => "tls_missing",
+            Self::NoEndpoint { .. } => "no_endpoint",
+            Self::MixedWorlds { .. } => "mixed_worlds",
             Self::QueueFull(_) => "queue_full",
             Self::EdgeStopped => "edge_stopped",
         }

@@ -37,7 +37,7 @@ pub use counts::Counts;
 pub use deed::{Deed, VenueOutput};
 pub use error::IngestError;
 pub use fact::FactInput;
-pub use feed::{Feed, FeedConfig, FeedCounts, FeedDeed, FeedOutput};
+pub use feed::{Feed, FeedConfig, FeedCounts, FeedOutput};
 pub use resolver::{ReportDraft, Resolver, ResolverConfig};
 pub use scheduler::{Scheduler, SchedulerConfig, SkipReason};
 pub use shelf::{Origin, Shelf, Slot};

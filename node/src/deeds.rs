@@ -5,10 +5,9 @@ use std::sync::Arc;
 use api::Push;
 use forecaster::edge::Lane;
 use forecaster::signer::MinerKey;
-use ingest::FeedDeed;
 use ingest::edge::VenueEdge;
 use schemas::inference::Answer;
-use schemas::{BundleId, InferenceResult, Intake, Raw, RestReply};
+use schemas::{BundleId, InferenceResult, Intake, Raw};
 use tokio::sync::broadcast;
 
 use crate::clock::Clock;
@@ -105,18 +104,8 @@ impl Deeds {
     }
 
     /// In lockstep every deed is in flight until the record that answers it is applied; the twin leaves for texts.
-    fn feed(&self, deed: FeedDeed, clock: &Clock) {
-        let answer = match &deed {
-            FeedDeed::Connect { conn } | FeedDeed::Close { conn } => {
-                Some(Raw::Closed { conn: *conn, reason: OVERLOADED.to_owned() })
-            }
-            FeedDeed::Fetch { request, .. } => Some(Raw::Rest(RestReply {
-                request: *request,
-                status: 0,
-                bytes: OVERLOADED.as_bytes().to_vec(),
-            })),
-            FeedDeed::Send { .. } => None,
-        };
+    fn feed(&self, deed: ingest::Deed, clock: &Clock) {
+        let answer = deed.refusal(OVERLOADED);
         clock.enter();
         if self.venue.as_ref().is_none_or(|venue| venue.deed(deed).is_err()) {
             match answer {

@@ -106,7 +106,7 @@ pub fn plan(options: &Options<'_>) -> Result<Start> {
         validators,
         ort_lib: options.ort_lib.clone(),
         device: options.device,
-        endpoints: Endpoints { ws_url: options.twin.ws_url.clone(), rest_url: options.twin.rest_url.clone() },
+        endpoints: Endpoints::single(options.twin.ws_url.clone(), options.twin.rest_url.clone()),
         clock: options.clock.clone(),
         listen: options.listen,
         probe: options.probe.clone(),

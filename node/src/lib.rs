@@ -15,6 +15,7 @@ pub mod keyring;
 pub mod node_plan;
 pub mod plan;
 pub mod probe;
+pub mod recorder;
 pub mod replay;
 pub mod roles;
 pub mod run_dir;

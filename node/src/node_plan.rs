@@ -60,7 +60,7 @@ pub fn plan_role(config: &Config, ort_lib: Option<PathBuf>, role: Role) -> Resul
         validators,
         ort_lib,
         device: config.device.parse()?,
-        endpoints: Endpoints { ws_url: config.venue.ws_url.clone(), rest_url: config.venue.rest_url.clone() },
+        endpoints: Endpoints::single(config.venue.ws_url.clone(), config.venue.rest_url.clone()),
         clock,
         listen: config.listen.parse().context("listen")?,
         probe: None,

@@ -12,7 +12,7 @@ use api::{ApiState, Health, HealthCheck, Push, SharedView};
 use bus::{Driver, FileLog, FileOptions, Limits, SnapshotOptions, SnapshotStore};
 use forecaster::bundle::Bundle;
 use forecaster::edge::{Device, Engine, Lane, LaneConfig};
-use ingest::edge::{Endpoints, VenueEdge};
+use ingest::edge::{Endpoints, Seen, VenueEdge};
 use schemas::{AccountCommand, AccountId, Intake, Raw};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::JoinHandle as Task;
@@ -232,11 +232,12 @@ fn recover<W: Wired>(driver: &mut Driver<FileLog, W>, snapshots: &SnapshotStore)
 }
 
 fn venue(endpoints: Endpoints, kernel: &KernelHandle) -> VenueEdge {
-    let (tx, mut rx) = mpsc::channel::<Raw>(FRAMES);
+    let (tx, mut rx) = mpsc::channel::<Seen>(FRAMES);
     let back = kernel.clone();
     tokio::spawn(async move {
-        while let Some(raw) = rx.recv().await {
-            if !back.send(Cmd::Raw(raw)).await {
+        while let Some(seen) = rx.recv().await {
+            // The kernel stamps by its own clock, which in a demo is simulated.
+            if !back.send(Cmd::Raw(seen.raw)).await {
                 return;
             }
         }

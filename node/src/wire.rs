@@ -8,7 +8,7 @@ use std::sync::Arc;
 use api::{Push, SharedView};
 use bus::{BusError, Outbox, Wiring};
 use forecaster::{Forecaster, ForecasterInput, ForecasterOutput};
-use ingest::{FactInput, Feed, FeedDeed, FeedOutput, ReportDraft, Resolver, Scheduler};
+use ingest::{FactInput, Feed, FeedOutput, ReportDraft, Resolver, Scheduler};
 use schemas::{
     Digest, Entry, Forecast, InferenceRequest, InferenceResult, Intake, Machine, MarketEvent, QuestionId,
     Raw, Record, Snapshot, Stream, Timestamp, Verdict,
@@ -21,7 +21,7 @@ use crate::tally::Tally;
 #[derive(Debug)]
 pub enum Deed {
     /// Connect, send, close or fetch at the venue.
-    Feed(FeedDeed),
+    Feed(ingest::Deed),
     /// Run a model.
     Infer(InferenceRequest),
     /// Miner `miner` (its index) seals a forecast: sign and submit.

@@ -1,12 +1,16 @@
-//! The venue's sockets: does a feed's deeds and turns what comes back into raw records; it never parses a frame.
+//! The venue's sockets: does a machine's deeds and turns what comes back into raw records; it never parses a frame.
 //!
-//! Everything travels through two bounded queues: deeds in, [`Raw`] out. When the reader of `sink` is slow the sockets
-//! are not read (TCP holds the sender back); when a deed does not fit it is refused with a typed error.
+//! Everything travels through two bounded queues: deeds in, [`Seen`] out, stamped where the socket was read. When the
+//! reader of `sink` is slow the sockets are not read (TCP holds the sender back); when a deed does not fit it is
+//! refused with a typed error. Any number of connections lives at a time, each with its machine's number.
 
 #![allow(clippy::disallowed_methods, reason = "an edge: tasks and the network live here")]
 
 pub mod archive;
+mod endpoints;
 mod rest;
+mod seen;
+mod sign;
 mod ws;
 
 use std::collections::BTreeMap;
@@ -18,35 +22,12 @@ use schemas::{Raw, RestReply};
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 
+use crate::deed::Deed;
 use crate::error::IngestError;
-use crate::feed::FeedDeed;
+pub use endpoints::Endpoints;
 use rest::Rest;
-
-/// Where a venue lives.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Endpoints {
-    /// Index WebSocket, e.g. `wss://ws-live-data.polymarket.com` or `ws://127.0.0.1:9000/ws`.
-    pub ws_url: String,
-    /// REST host without a trailing path, e.g. `https://gamma-api.polymarket.com`.
-    pub rest_url: String,
-}
-
-impl Endpoints {
-    /// Checks the schemes; without the feature `tls` only `ws://` and `http://` work.
-    pub fn check(&self) -> Result<(), IngestError> {
-        check_scheme(&self.ws_url, "ws://", "wss://")?;
-        check_scheme(&self.rest_url, "http://", "https://")
-    }
-}
-
-fn check_scheme(url: &str, plain: &str, tls: &str) -> Result<(), IngestError> {
-    match url {
-        _ if url.starts_with(plain) => Ok(()),
-        _ if url.starts_with(tls) && cfg!(feature = "tls") => Ok(()),
-        _ if url.starts_with(tls) => Err(IngestError::TlsMissing(url.to_owned())),
-        _ => Err(IngestError::BadEndpoint(url.to_owned())),
-    }
-}
+pub use seen::{Seen, clocks};
+pub use sign::Signer;
 
 /// Bounds of an edge.
 #[derive(Clone, Debug)]
@@ -67,6 +48,9 @@ pub struct EdgeLimits {
     pub request_timeout: Duration,
     /// Time for one text to be written, and for a connection to say goodbye.
     pub send_timeout: Duration,
+    /// Whether a WebSocket ping is handed on as a frame with its body (Kalshi: `heartbeat`), for a machine that counts
+    /// it as a sign of life. It is answered in any case.
+    pub pass_pings: bool,
 }
 
 impl Default for EdgeLimits {
@@ -80,6 +64,7 @@ impl Default for EdgeLimits {
             connect_timeout: Duration::from_secs(10),
             request_timeout: Duration::from_secs(10),
             send_timeout: Duration::from_secs(5),
+            pass_pings: false,
         }
     }
 }
@@ -96,7 +81,7 @@ pub(crate) enum Command {
 #[derive(Debug)]
 pub struct VenueEdge {
     endpoints: Endpoints,
-    deeds: mpsc::Sender<FeedDeed>,
+    deeds: mpsc::Sender<Deed>,
     capacity: usize,
     grace: Duration,
     dropped: Arc<AtomicU64>,
@@ -105,26 +90,32 @@ pub struct VenueEdge {
 
 impl VenueEdge {
     /// Starts the edge with default limits; must be called within a tokio runtime.
-    pub fn spawn(endpoints: Endpoints, sink: mpsc::Sender<Raw>) -> Self {
-        Self::spawn_with(endpoints, EdgeLimits::default(), sink)
+    pub fn spawn(endpoints: Endpoints, sink: mpsc::Sender<Seen>) -> Self {
+        Self::spawn_with(endpoints, EdgeLimits::default(), None, sink)
     }
 
-    /// Starts the edge; must be called within a tokio runtime.
-    pub fn spawn_with(endpoints: Endpoints, limits: EdgeLimits, sink: mpsc::Sender<Raw>) -> Self {
+    /// Starts the edge; must be called within a tokio runtime. With a `signer` every handshake and every request is
+    /// signed anew.
+    pub fn spawn_with(
+        endpoints: Endpoints,
+        limits: EdgeLimits,
+        signer: Option<Arc<dyn Signer>>,
+        sink: mpsc::Sender<Seen>,
+    ) -> Self {
         #[cfg(feature = "tls")]
         // A provider that was installed before is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let (deeds, inbox) = mpsc::channel(limits.deeds.max(1));
         let dropped = Arc::new(AtomicU64::new(0));
         let (capacity, grace) = (limits.deeds.max(1), limits.send_timeout);
-        let rest = Rest::new(&endpoints.rest_url, &limits);
         let hub = Hub {
-            ws_url: endpoints.ws_url.clone(),
+            sockets: endpoints.sockets.clone(),
+            rest: Arc::new(Rest::new(&endpoints.hosts, &limits, signer.clone())),
             limits,
-            rest: Arc::new(rest),
+            signer,
             sink,
             conns: BTreeMap::new(),
-            sockets: JoinSet::new(),
+            tasks: JoinSet::new(),
             fetches: JoinSet::new(),
             dropped: Arc::clone(&dropped),
         };
@@ -132,12 +123,19 @@ impl VenueEdge {
         Self { endpoints, deeds, capacity, grace, dropped, task }
     }
 
-    /// Queues a deed. Errors: the endpoint is unusable, the queue is full, or the edge has stopped.
-    pub fn deed(&self, deed: FeedDeed) -> Result<(), IngestError> {
-        match deed {
-            FeedDeed::Connect { .. } => check_scheme(&self.endpoints.ws_url, "ws://", "wss://")?,
-            FeedDeed::Fetch { .. } => check_scheme(&self.endpoints.rest_url, "http://", "https://")?,
-            FeedDeed::Send { .. } | FeedDeed::Close { .. } => {}
+    /// Queues a deed. Errors: the endpoint is unusable or not configured, production and demo hosts are mixed, the
+    /// queue is full, or the edge has stopped.
+    pub fn deed(&self, deed: Deed) -> Result<(), IngestError> {
+        match &deed {
+            Deed::Connect { socket, .. } => {
+                self.endpoints.check_world()?;
+                self.endpoints.socket(*socket)?;
+            }
+            Deed::Fetch { host, .. } => {
+                self.endpoints.check_world()?;
+                self.endpoints.host(*host)?;
+            }
+            Deed::Send { .. } | Deed::Close { .. } => {}
         }
         self.deeds.try_send(deed).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => IngestError::QueueFull(self.capacity),
@@ -170,60 +168,76 @@ impl Drop for VenueEdge {
 
 /// The task that owns all others.
 struct Hub {
-    ws_url: String,
+    sockets: Vec<String>,
     limits: EdgeLimits,
     rest: Arc<Rest>,
-    sink: mpsc::Sender<Raw>,
+    signer: Option<Arc<dyn Signer>>,
+    sink: mpsc::Sender<Seen>,
     conns: BTreeMap<u32, mpsc::Sender<Command>>,
-    sockets: JoinSet<()>,
+    /// Connections; each answers with its number when it has ended.
+    tasks: JoinSet<u32>,
     fetches: JoinSet<()>,
     dropped: Arc<AtomicU64>,
 }
 
 impl Hub {
-    async fn run(mut self, mut inbox: mpsc::Receiver<FeedDeed>) {
+    async fn run(mut self, mut inbox: mpsc::Receiver<Deed>) {
         loop {
             tokio::select! {
                 deed = inbox.recv() => match deed {
                     Some(deed) => self.start(deed),
                     None => break,
                 },
-                Some(_) = self.sockets.join_next(), if !self.sockets.is_empty() => {}
+                Some(ended) = self.tasks.join_next(), if !self.tasks.is_empty() => self.forget(ended.ok()),
                 Some(_) = self.fetches.join_next(), if !self.fetches.is_empty() => {}
             }
         }
         // Without a commander every socket says goodbye and ends.
         self.conns.clear();
-        let goodbye = async { while self.sockets.join_next().await.is_some() {} };
+        let goodbye = async { while self.tasks.join_next().await.is_some() {} };
         if tokio::time::timeout(self.limits.send_timeout, goodbye).await.is_err() {
             tracing::warn!("a connection did not close in time");
         }
     }
 
-    fn start(&mut self, deed: FeedDeed) {
+    fn start(&mut self, deed: Deed) {
         match deed {
-            FeedDeed::Connect { conn } => self.connect(conn),
-            FeedDeed::Send { conn, text } => self.command(conn, Command::Send(text)),
-            FeedDeed::Close { conn } => {
+            Deed::Connect { conn, socket } => self.connect(conn, socket),
+            Deed::Send { conn, text } => self.command(conn, Command::Send(text)),
+            Deed::Close { conn } => {
                 self.command(conn, Command::Close);
                 self.conns.remove(&conn);
             }
-            FeedDeed::Fetch { request, path } => self.fetch(request, path),
+            Deed::Fetch { request, host, path, body } => self.fetch(request, host, path, body),
         }
     }
 
-    /// One connection at a time: older ones lose their commander and say goodbye.
-    fn connect(&mut self, conn: u32) {
+    /// A connection of its own; one that has this number already loses its commander and says goodbye.
+    fn connect(&mut self, conn: u32, socket: u8) {
         let (commands, orders) = mpsc::channel(self.limits.sends.max(1));
-        self.conns.clear();
         self.conns.insert(conn, commands);
-        self.sockets.spawn(ws::run(
+        let conn = ws::Conn {
             conn,
-            self.ws_url.clone(),
-            self.limits.clone(),
+            url: self.sockets.get(usize::from(socket)).cloned().unwrap_or_default(),
+            limits: self.limits.clone(),
+            signer: self.signer.clone(),
             orders,
-            self.sink.clone(),
-        ));
+            sink: self.sink.clone(),
+        };
+        self.tasks.spawn(async move {
+            let no = conn.conn;
+            conn.run().await;
+            no
+        });
+    }
+
+    /// A connection has ended: nothing can be sent on it any more.
+    fn forget(&mut self, conn: Option<u32>) {
+        if let Some(conn) = conn
+            && self.conns.get(&conn).is_some_and(mpsc::Sender::is_closed)
+        {
+            self.conns.remove(&conn);
+        }
     }
 
     fn command(&mut self, conn: u32, command: Command) {
@@ -234,20 +248,21 @@ impl Hub {
         }
     }
 
-    fn fetch(&mut self, request: u32, path: String) {
+    fn fetch(&mut self, request: u32, host: u8, path: String, body: Option<String>) {
         let sink = self.sink.clone();
         if self.fetches.len() >= self.limits.fetches.max(1) {
             let bytes = b"too many requests in flight".to_vec();
-            if sink.try_send(Raw::Rest(RestReply { request, status: 0, bytes })).is_err() {
+            let refusal = Raw::Rest(RestReply { request, status: 0, bytes });
+            if sink.try_send(Seen::now(refusal)).is_err() {
                 self.dropped.fetch_add(1, Ordering::Relaxed);
             }
             return;
         }
         let rest = Arc::clone(&self.rest);
         self.fetches.spawn(async move {
-            let reply = rest.fetch(request, &path).await;
+            let reply = rest.fetch(request, host, &path, body).await;
             // The reader is gone only when the process ends.
-            let _ = sink.send(Raw::Rest(reply)).await;
+            let _ = sink.send(Seen::now(Raw::Rest(reply))).await;
         });
     }
 }

@@ -3,7 +3,8 @@
 use minicbor::{Decode, Encode};
 use schemas::{FeedState, Timestamp};
 
-use super::{Feed, FeedDeed, FeedOutput, state};
+use super::{Feed, FeedOutput, state};
+use crate::deed::{Deed, SOCKET_MAIN};
 use crate::error::quoted;
 use crate::venue::polymarket::rtds;
 
@@ -87,14 +88,14 @@ impl Feed {
             Link::Waiting { .. } => {
                 self.conn = self.conn.wrapping_add(1);
                 self.link = Link::Connecting { since: self.now };
-                out.push(FeedOutput::Deed(FeedDeed::Connect { conn: self.conn }));
+                out.push(FeedOutput::Deed(Deed::Connect { conn: self.conn, socket: SOCKET_MAIN }));
             }
             Link::Connecting { .. } => {
-                out.push(FeedOutput::Deed(FeedDeed::Close { conn: self.conn }));
+                out.push(FeedOutput::Deed(Deed::Close { conn: self.conn }));
                 self.fail(Health::Down, "connect timeout", out);
             }
             Link::Open { data_at, .. } if self.now >= self.idle_at(data_at) => {
-                out.push(FeedOutput::Deed(FeedDeed::Close { conn: self.conn }));
+                out.push(FeedOutput::Deed(Deed::Close { conn: self.conn }));
                 self.fail(Health::Stale, "idle", out);
             }
             Link::Open { data_at, .. } => {
@@ -118,7 +119,7 @@ impl Feed {
     }
 
     fn send(&self, text: String, out: &mut Vec<FeedOutput>) {
-        out.push(FeedOutput::Deed(FeedDeed::Send { conn: self.conn, text }));
+        out.push(FeedOutput::Deed(Deed::Send { conn: self.conn, text }));
     }
 
     /// The connection is lost: say so once, and wait before the next one.

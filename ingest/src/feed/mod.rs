@@ -15,6 +15,7 @@ use schemas::{
     Digest, FeedState, IndexTick, Machine, MarketEvent, Raw, Record, RestReply, Snapshot as _, Timestamp,
 };
 
+use crate::deed::Deed;
 use crate::jitter::Jitter;
 pub use config::FeedConfig;
 use link::{Health, Link};
@@ -28,37 +29,8 @@ use crate::venue::polymarket::rtds::{self, RtdsFrame, RtdsTick};
 pub enum FeedOutput {
     /// A fact, to be appended to the market stream.
     Market(MarketEvent),
-    /// Something an edge must do.
-    Deed(FeedDeed),
-}
-
-/// What an edge must do for the feed. Replay throws these away.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum FeedDeed {
-    /// Open the index WebSocket; answer with [`Raw::Connected`] or [`Raw::Closed`] of that number.
-    Connect {
-        /// Number of the connection.
-        conn: u32,
-    },
-    /// Send a text frame.
-    Send {
-        /// Number of the connection.
-        conn: u32,
-        /// The text.
-        text: String,
-    },
-    /// Close the WebSocket.
-    Close {
-        /// Number of the connection.
-        conn: u32,
-    },
-    /// GET a path of the REST host; answer with [`Raw::Rest`] of that number, always.
-    Fetch {
-        /// Number of the request.
-        request: u32,
-        /// Path and query, e.g. `/events?slug=btc-updown-5m-1780876800`.
-        path: String,
-    },
+    /// Something an edge must do, on socket 0 (the index) and host 0 (Gamma).
+    Deed(Deed),
 }
 
 /// What the feed dropped or saw, counted since its start.

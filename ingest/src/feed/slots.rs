@@ -3,7 +3,8 @@
 use minicbor::{Decode, Encode};
 use schemas::{Market, MarketEvent, Ppm, Quote, Timestamp, VenueResolution};
 
-use super::{Feed, FeedDeed, FeedOutput};
+use super::{Feed, FeedOutput};
+use crate::deed::{Deed, HOST_MAIN};
 use crate::error::IngestError;
 use crate::venue::polymarket::gamma::{self, Expected, GammaEvent, Top};
 
@@ -123,7 +124,8 @@ impl Feed {
         {
             self.next_request = self.next_request.wrapping_add(1);
             slot.request = Some(Outstanding { id: self.next_request, deadline });
-            out.push(FeedOutput::Deed(FeedDeed::Fetch { request: self.next_request, path }));
+            let request = self.next_request;
+            out.push(FeedOutput::Deed(Deed::Fetch { request, host: HOST_MAIN, path, body: None }));
         }
     }
 

@@ -12,8 +12,8 @@ use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::http::{StatusCode, Uri};
 use axum::response::IntoResponse;
 use axum::routing::get;
-use ingest::edge::{EdgeLimits, Endpoints, VenueEdge};
-use ingest::{Feed, FeedConfig, FeedDeed, FeedOutput};
+use ingest::edge::{EdgeLimits, Endpoints, Seen, VenueEdge};
+use ingest::{Deed, Feed, FeedConfig, FeedOutput};
 use schemas::{Machine as _, Raw, Record, RestReply, Timestamp};
 use tokio::sync::mpsc;
 
@@ -39,7 +39,7 @@ async fn serve() -> Endpoints {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let host = listener.local_addr().unwrap();
     tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
-    Endpoints { ws_url: format!("ws://{host}/ws"), rest_url: format!("http://{host}/") }
+    Endpoints::single(format!("ws://{host}/ws"), format!("http://{host}/"))
 }
 
 /// Waits for the subscription, sends one value; the first connection is then dropped, the others answer pings.
@@ -85,9 +85,14 @@ async fn events(uri: Uri) -> impl IntoResponse {
     recorded::event(slug, Some("63304.200301195075"), &market)
 }
 
+/// A GET of the only host.
+fn fetch(request: u32, path: &str) -> Deed {
+    Deed::Fetch { request, host: 0, path: path.to_owned(), body: None }
+}
+
 /// The next record; a hang is a failure, not a wait for ever.
-async fn next(raws: &mut mpsc::Receiver<Raw>) -> Raw {
-    tokio::time::timeout(Duration::from_secs(30), raws.recv()).await.expect("no hang").expect("an edge")
+async fn next(raws: &mut mpsc::Receiver<Seen>) -> Raw {
+    tokio::time::timeout(Duration::from_secs(30), raws.recv()).await.expect("no hang").expect("an edge").raw
 }
 
 /// A kernel in small: records get virtual times, deeds go to the edge, the clock jumps when nothing else is due.
@@ -154,9 +159,9 @@ async fn the_feed_over_real_sockets_survives_a_dropped_connection() {
 }
 
 /// Everything until the edge is gone, without answers to requests and frames.
-async fn drain(raws: &mut mpsc::Receiver<Raw>) -> Vec<Raw> {
+async fn drain(raws: &mut mpsc::Receiver<Seen>) -> Vec<Raw> {
     let mut all = Vec::new();
-    while let Some(raw) = raws.recv().await {
+    while let Some(Seen { raw, .. }) = raws.recv().await {
         if !matches!(raw, Raw::Frame { .. } | Raw::Rest(_)) {
             all.push(raw);
         }
@@ -167,10 +172,10 @@ async fn drain(raws: &mut mpsc::Receiver<Raw>) -> Vec<Raw> {
 #[tokio::test]
 async fn frames_keep_their_order_through_a_tiny_queue() {
     let mut endpoints = serve().await;
-    endpoints.ws_url = endpoints.ws_url.replace("/ws", "/flood");
+    endpoints.sockets[0] = endpoints.sockets[0].replace("/ws", "/flood");
     let (sink, mut raws) = mpsc::channel(2);
     let edge = VenueEdge::spawn(endpoints, sink);
-    edge.deed(FeedDeed::Connect { conn: 7 }).unwrap();
+    edge.deed(Deed::Connect { conn: 7, socket: 0 }).unwrap();
     assert_eq!(next(&mut raws).await, Raw::Connected { conn: 7 });
     for n in 0..500 {
         assert_eq!(next(&mut raws).await, Raw::Frame { conn: 7, bytes: n.to_string().into_bytes() });
@@ -181,23 +186,23 @@ async fn frames_keep_their_order_through_a_tiny_queue() {
 #[tokio::test]
 async fn oversized_frames_and_refused_connections_end_as_closed() {
     let mut endpoints = serve().await;
-    endpoints.ws_url = endpoints.ws_url.replace("/ws", "/huge");
+    endpoints.sockets[0] = endpoints.sockets[0].replace("/ws", "/huge");
     let limits = EdgeLimits { max_frame_bytes: 1_000, ..EdgeLimits::default() };
     let (sink, mut raws) = mpsc::channel(8);
-    let edge = VenueEdge::spawn_with(endpoints.clone(), limits, sink.clone());
-    edge.deed(FeedDeed::Connect { conn: 1 }).unwrap();
+    let edge = VenueEdge::spawn_with(endpoints.clone(), limits, None, sink.clone());
+    edge.deed(Deed::Connect { conn: 1, socket: 0 }).unwrap();
     assert_eq!(next(&mut raws).await, Raw::Connected { conn: 1 });
     let Raw::Closed { conn: 1, reason } = next(&mut raws).await else { panic!("a frame came through") };
     assert!(reason.starts_with("read: "), "{reason}");
 
     // A port that was just given back, and a path that is no WebSocket.
     let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let rest = endpoints.rest_url.replace("http", "ws");
+    let rest = endpoints.hosts[0].replace("http", "ws");
     for (conn, ws_url) in [(2, format!("ws://{free}/")), (3, format!("{rest}busy")), (4, "ws://".to_owned())]
     {
-        let endpoints = Endpoints { ws_url, rest_url: endpoints.rest_url.clone() };
+        let endpoints = Endpoints::single(ws_url, endpoints.hosts[0].clone());
         let edge = VenueEdge::spawn(endpoints, sink.clone());
-        edge.deed(FeedDeed::Connect { conn }).unwrap();
+        edge.deed(Deed::Connect { conn, socket: 0 }).unwrap();
         let Raw::Closed { conn: got, reason } = next(&mut raws).await else { panic!("it opened") };
         assert!(got == conn && reason.starts_with("connect: "), "{got} {reason}");
     }
@@ -208,21 +213,21 @@ async fn every_request_is_answered_once() {
     let endpoints = serve().await;
     let limits = EdgeLimits { max_body_bytes: 1_000, ..EdgeLimits::default() };
     let (sink, mut raws) = mpsc::channel(8);
-    let edge = VenueEdge::spawn_with(endpoints, limits, sink.clone());
+    let edge = VenueEdge::spawn_with(endpoints, limits, None, sink.clone());
     for (request, path, status, body) in [
         (1, "/events?slug=other", 200, "[]"),
         (2, "/busy", 503, "later"),
         (3, "/nothing", 404, ""),
         (4, "/big", 0, "body above 1000 bytes"),
     ] {
-        edge.deed(FeedDeed::Fetch { request, path: path.to_owned() }).unwrap();
+        edge.deed(fetch(request, path)).unwrap();
         let expected = RestReply { request, status, bytes: body.as_bytes().to_vec() };
         assert_eq!(next(&mut raws).await, Raw::Rest(expected));
     }
     let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let gone = Endpoints { ws_url: "ws://127.0.0.1:1".to_owned(), rest_url: format!("http://{free}") };
+    let gone = Endpoints::single("ws://127.0.0.1:1", format!("http://{free}"));
     let edge = VenueEdge::spawn(gone, sink);
-    edge.deed(FeedDeed::Fetch { request: 5, path: "/".to_owned() }).unwrap();
+    edge.deed(fetch(5, "/")).unwrap();
     let Raw::Rest(reply) = next(&mut raws).await else { panic!("no answer") };
     assert_eq!((reply.request, reply.status), (5, 0));
 }
@@ -232,18 +237,22 @@ async fn refusals_are_typed() {
     let (sink, _raws) = mpsc::channel(8);
     let code = |result: Result<(), ingest::IngestError>| result.map_err(|e| e.code());
     let endpoints = serve().await;
-    let edge =
-        VenueEdge::spawn_with(endpoints, EdgeLimits { deeds: 1, ..EdgeLimits::default() }, sink.clone());
+    let edge = VenueEdge::spawn_with(
+        endpoints,
+        EdgeLimits { deeds: 1, ..EdgeLimits::default() },
+        None,
+        sink.clone(),
+    );
     // Nothing is awaited between these two, so the edge cannot take the first one.
-    assert_eq!(code(edge.deed(FeedDeed::Close { conn: 1 })), Ok(()));
-    assert_eq!(code(edge.deed(FeedDeed::Close { conn: 1 })), Err("queue_full"));
+    assert_eq!(code(edge.deed(Deed::Close { conn: 1 })), Ok(()));
+    assert_eq!(code(edge.deed(Deed::Close { conn: 1 })), Err("queue_full"));
 
-    let odd = Endpoints { ws_url: "ftp://x".to_owned(), rest_url: "x".to_owned() };
+    let odd = Endpoints::single("ftp://x", "x");
     let edge = VenueEdge::spawn(odd.clone(), sink.clone());
-    assert_eq!(code(edge.deed(FeedDeed::Connect { conn: 1 })), Err("bad_endpoint"));
-    assert_eq!(code(edge.deed(FeedDeed::Fetch { request: 1, path: "/".to_owned() })), Err("bad_endpoint"));
+    assert_eq!(code(edge.deed(Deed::Connect { conn: 1, socket: 0 })), Err("bad_endpoint"));
+    assert_eq!(code(edge.deed(fetch(1, "/"))), Err("bad_endpoint"));
     assert_eq!(code(odd.check()), Err("bad_endpoint"));
-    let tls = Endpoints { ws_url: "wss://x".to_owned(), rest_url: "https://x".to_owned() };
+    let tls = Endpoints::single("wss://x", "https://x");
     let expected = if cfg!(feature = "tls") { Ok(()) } else { Err("tls_missing") };
     assert_eq!(code(tls.check()), expected);
 }
@@ -253,9 +262,9 @@ async fn refusals_are_typed() {
 async fn lost_texts_are_counted() {
     let (sink, mut raws) = mpsc::channel(8);
     let edge = VenueEdge::spawn(serve().await, sink);
-    edge.deed(FeedDeed::Send { conn: 1, text: "x".to_owned() }).unwrap();
+    edge.deed(Deed::Send { conn: 1, text: "x".to_owned() }).unwrap();
     // The answer to a later deed proves that the earlier one was handled.
-    edge.deed(FeedDeed::Fetch { request: 1, path: "/busy".to_owned() }).unwrap();
+    edge.deed(fetch(1, "/busy")).unwrap();
     assert!(matches!(next(&mut raws).await, Raw::Rest(_)));
     assert_eq!(edge.dropped(), 1);
 }

@@ -49,7 +49,7 @@ impl Script {
     fn step(&mut self, name: &str, record: &Record<Raw>) {
         let said: Vec<String> = apply(&mut self.feed, record)
             .iter()
-            .filter(|o| !matches!(o, FeedOutput::Deed(ingest::FeedDeed::Fetch { .. })))
+            .filter(|o| !matches!(o, FeedOutput::Deed(ingest::Deed::Fetch { .. })))
             .map(show)
             .collect();
         let secs = (record.at.0 - START * NANOS_PER_SEC) as f64 / 1e9;

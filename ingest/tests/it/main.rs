@@ -14,7 +14,7 @@ mod resolver;
 mod rtds;
 mod scheduler;
 
-use ingest::{FactInput, Feed, FeedDeed, FeedOutput};
+use ingest::{Deed, FactInput, Feed, FeedOutput};
 use schemas::{FeedState, IndexTick, Intake, Machine, MarketEvent, Raw, Record, Timestamp};
 
 /// Start of the recorded day's second market.
@@ -64,10 +64,10 @@ pub(crate) fn apply(feed: &mut Feed, record: &Record<Raw>) -> Vec<FeedOutput> {
 pub(crate) fn show(output: &FeedOutput) -> String {
     let secs = |t: Timestamp| t.secs() - START;
     match output {
-        FeedOutput::Deed(FeedDeed::Connect { conn }) => format!("connect {conn}"),
-        FeedOutput::Deed(FeedDeed::Send { conn, text }) => format!("send {conn} {text}"),
-        FeedOutput::Deed(FeedDeed::Close { conn }) => format!("close {conn}"),
-        FeedOutput::Deed(FeedDeed::Fetch { request, path }) => format!("fetch {request} {path}"),
+        FeedOutput::Deed(Deed::Connect { conn, .. }) => format!("connect {conn}"),
+        FeedOutput::Deed(Deed::Send { conn, text }) => format!("send {conn} {text}"),
+        FeedOutput::Deed(Deed::Close { conn }) => format!("close {conn}"),
+        FeedOutput::Deed(Deed::Fetch { request, path, .. }) => format!("fetch {request} {path}"),
         FeedOutput::Market(MarketEvent::Tick(t)) => format!("tick {} {}", secs(t.feed_at), t.value),
         FeedOutput::Market(MarketEvent::Listed(m)) => {
             let strike = m.strike.map_or_else(|| "-".to_owned(), |s| s.to_string());

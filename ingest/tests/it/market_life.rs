@@ -1,6 +1,6 @@
 //! One market from its first listing to its resolution, over REST answers; the clock moves only as the feed asks.
 
-use ingest::{Feed, FeedConfig, FeedDeed, FeedOutput};
+use ingest::{Deed, Feed, FeedConfig, FeedOutput};
 use schemas::{Machine as _, Raw, Record, RestReply, Timestamp};
 use serde_json::{Value, json};
 
@@ -67,7 +67,7 @@ fn drive(
         let mut todo = apply(&mut feed, &Record { seq: 1, at: now, body: Raw::TimeAdvanced { to: now } });
         while let Some(output) = (!todo.is_empty()).then(|| todo.remove(0)) {
             let secs = now.secs() - START;
-            if let FeedOutput::Deed(FeedDeed::Fetch { request, path }) = &output {
+            if let FeedOutput::Deed(Deed::Fetch { request, path, .. }) = &output {
                 lines.push(format!("{secs:>5} {}", show(&output)));
                 if let Some((status, body)) = reply(secs, path) {
                     let body = Raw::Rest(RestReply { request: *request, status, bytes: body.into_bytes() });

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ingest::{
-    FactInput, Feed, FeedConfig, FeedDeed, FeedOutput, ReportDraft, Resolver, ResolverConfig, Scheduler,
+    Deed, FactInput, Feed, FeedConfig, FeedOutput, ReportDraft, Resolver, ResolverConfig, Scheduler,
     SchedulerConfig,
 };
 use schemas::topic::ScoringRule;
@@ -53,21 +53,21 @@ impl World<'_> {
         }
     }
 
-    fn deed(&mut self, at: Timestamp, deed: FeedDeed) {
+    fn deed(&mut self, at: Timestamp, deed: Deed) {
         match deed {
-            FeedDeed::Connect { conn } => {
+            Deed::Connect { conn, .. } => {
                 self.open = true;
                 self.raw(at, Raw::Connected { conn });
             }
-            FeedDeed::Close { .. } => self.open = false,
-            FeedDeed::Send { conn, text } if text == "PING" => {
+            Deed::Close { .. } => self.open = false,
+            Deed::Send { conn, text } if text == "PING" => {
                 self.raw(at, Raw::Frame { conn, bytes: b"PONG".to_vec() });
             }
-            FeedDeed::Send { conn, .. } => {
+            Deed::Send { conn, .. } => {
                 let bytes = self.history().into_bytes();
                 self.raw(at, Raw::Frame { conn, bytes });
             }
-            FeedDeed::Fetch { request, path } => {
+            Deed::Fetch { request, path, .. } => {
                 let slug = path.strip_prefix("/events?slug=").unwrap();
                 let body = self.markets.get(slug).map_or_else(|| "[]".to_owned(), |m| event(m, at.secs()));
                 self.raw(at, Raw::Rest(RestReply { request, status: 200, bytes: body.into_bytes() }));

@@ -514,7 +514,6 @@ impl<'a> Fields<'a> {
     fn top(&self) -> Result<Event<'a>> {
         let told = |field: Field<'a>, name| match field {
             Field::Text(text) => best(text, name),
-            Field::Null => Ok(NOBODY),
             Field::Absent => Err(WireError::Missing(name)),
             _ => Err(WireError::Bad(name)),
         };

@@ -128,11 +128,14 @@ impl Polymarket {
             return Verdict::Apply;
         }
         let again = asset.remembers(print(ms, change));
-        if ms == asset.last_ms && !again {
-            return Verdict::Apply;
-        }
         let moot = slot.book.qty(change.side, change.price) == change.qty;
-        if again && (ms < asset.last_ms || moot) { Verdict::Duplicate } else { Verdict::Unusable }
+        match (again, ms == asset.last_ms) {
+            // Equal times: what changes nothing is a repeat, anything else happened within one millisecond.
+            (true, true) if moot => Verdict::Duplicate,
+            (_, true) => Verdict::Apply,
+            (true, false) => Verdict::Duplicate,
+            (false, false) => Verdict::Unusable,
+        }
     }
 
     #[inline]

@@ -8,8 +8,8 @@
 //!
 //! **Times.** A change older than its book's snapshot is a replay and is dropped. One that is older than the change
 //! before it is dropped if it is an exact repeat, else messages were reordered and the book is lost. Equal times are
-//! applied (quantities are absolute); an exact repeat at an equal time that would change the book is ambiguous, and the
-//! book is lost rather than guessed.
+//! applied, because quantities are absolute; an exact repeat that changes nothing is a duplicate. What this cannot see,
+//! a message reordered within one millisecond or a last change that never came, the REST audit finds.
 
 mod books;
 mod config;

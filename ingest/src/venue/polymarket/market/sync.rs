@@ -68,7 +68,8 @@ impl Polymarket {
             self.unwant(*no);
             // Another connection is another stream of times.
             if let Some(asset) = self.assets.get_mut(no.0 as usize) {
-                (asset.heard_ms, asset.refused, asset.attempts, asset.asked_at) = (0, 0, 0, now);
+                (asset.heard_ms, asset.refused, asset.attempts) = (0, 0, 0);
+                asset.asked_at = Timestamp::ZERO;
                 (asset.book_print, asset.epoch_ms) = (0, 0);
             }
             self.want(*no, now.plus(self.config.first_book_ns));
@@ -379,8 +380,8 @@ impl Polymarket {
         } else if same_state {
             self.shelf.counts.audits_bad += 1;
             self.lose(no, GapReason::Audit, origin, out);
-        } else if !equal && theirs.ms > asset.last_ms && asset.suspect.is_none() {
-            // Theirs is newer. If nothing comes over the socket meanwhile, something was lost there.
+        } else if !equal && theirs.ms >= asset.last_ms && asset.suspect.is_none() {
+            // Theirs is not older. If nothing comes over the socket meanwhile, something was lost there.
             let at = self.now.plus(self.config.audit_grace_ns);
             asset.suspect = Some((at, asset.moves));
             self.suspects.insert((at, no.0));

@@ -1,0 +1,114 @@
+//! What is recorded, as plain data: enough to build the same machine again for a replay. Nothing here reads a clock,
+//! a file or the environment.
+
+use ingest::edge::Endpoints;
+use ingest::venue::binance::{Binance, BinanceConfig, Dialect};
+use ingest::venue::coinbase::{Coinbase, CoinbaseConfig};
+use ingest::venue::kalshi::{Kalshi, KalshiConfig};
+use ingest::venue::kraken::{Kraken, KrakenConfig};
+use ingest::venue::polymarket::{Polymarket, PolymarketConfig};
+use schemas::{Digest, Venue};
+
+use super::subject::{Subject, VenueBox};
+
+/// What is recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// The venue.
+    pub venue: Venue,
+    /// Tickers, token ids or symbols by the venue's own names.
+    pub names: Vec<String>,
+    /// Indices that the venue publishes, e.g. `BRTI` (Kalshi).
+    pub indices: Vec<String>,
+    /// Two connections instead of one.
+    pub ab: bool,
+    /// Seed of the reconnect jitter.
+    pub seed: [u8; 32],
+}
+
+impl Plan {
+    /// A fresh machine. `None` if the venue cannot be recorded.
+    pub fn machine(&self) -> Option<Subject> {
+        if self.ab {
+            Some(Subject::pair([self.leg(0)?, self.leg(1)?]))
+        } else {
+            self.leg(0).map(Subject::Single)
+        }
+    }
+
+    /// One connection's machine; each leg draws its own delays.
+    fn leg(&self, leg: u8) -> Option<VenueBox> {
+        let seed = Digest::combine(&[Digest(self.seed), Digest::of(&[leg])]).0;
+        let names = self.names.clone();
+        let machine: Box<dyn ingest::venue::VenueMachine + Send> = match self.venue {
+            Venue::Kalshi => {
+                let config = KalshiConfig {
+                    tickers: names,
+                    ticker: true,
+                    index_ids: self.indices.clone(),
+                    rest: true,
+                    ..KalshiConfig::default()
+                };
+                Box::new(Kalshi::new(KalshiConfig { link: seeded(config.link, seed), ..config }))
+            }
+            Venue::Polymarket => {
+                let config = PolymarketConfig::new(names);
+                Box::new(Polymarket::new(PolymarketConfig { link: seeded(config.link, seed), ..config }))
+            }
+            Venue::Binance | Venue::BinanceFutures => {
+                let dialect = if self.venue == Venue::Binance { Dialect::Spot } else { Dialect::Futures };
+                let config = BinanceConfig::new(dialect, names);
+                Box::new(Binance::new(BinanceConfig { link: seeded(config.link, seed), ..config }))
+            }
+            Venue::Coinbase => {
+                let config = CoinbaseConfig::new(names);
+                Box::new(Coinbase::new(CoinbaseConfig { link: seeded(config.link, seed), ..config }))
+            }
+            Venue::Kraken => {
+                let config = KrakenConfig::new(names);
+                Box::new(Kraken::new(KrakenConfig { link: seeded(config.link, seed), ..config }))
+            }
+            Venue::PolymarketUs => return None,
+        };
+        Some(VenueBox(machine))
+    }
+
+    /// One line that says where frames come from, kept in the archive.
+    pub fn source(&self, endpoints: &Endpoints) -> String {
+        let legs = if self.ab { "two connections" } else { "one connection" };
+        format!("recorded over {legs} from {}", endpoints.sockets.first().map_or("nowhere", String::as_str))
+    }
+}
+
+fn seeded(link: ingest::link::LinkConfig, seed: [u8; 32]) -> ingest::link::LinkConfig {
+    ingest::link::LinkConfig { seed, ..link }
+}
+
+/// Where a venue lives by default.
+pub fn endpoints(venue: Venue) -> Endpoints {
+    let (sockets, hosts): (&[&str], &[&str]) = match venue {
+        Venue::Kalshi => (
+            &["wss://api.elections.kalshi.com/trade-api/ws/v2"],
+            &["https://api.elections.kalshi.com/trade-api/v2"],
+        ),
+        Venue::Polymarket => (
+            &[
+                "wss://ws-subscriptions-clob.polymarket.com/ws/market",
+                "wss://ws-live-data.polymarket.com",
+                "wss://ws-live-v2.polymarket.com/ws",
+            ],
+            &[
+                "https://clob.polymarket.com",
+                "https://gamma-api.polymarket.com",
+                "https://data-api.polymarket.com",
+            ],
+        ),
+        Venue::Coinbase => (&["wss://advanced-trade-ws.coinbase.com"], &["https://api.coinbase.com"]),
+        Venue::Kraken => (&["wss://ws.kraken.com/v2"], &["https://api.kraken.com"]),
+        Venue::Binance => (&["wss://stream.binance.com:9443/ws"], &["https://api.binance.com"]),
+        Venue::BinanceFutures => (&["wss://fstream.binance.com/ws"], &["https://fapi.binance.com"]),
+        Venue::PolymarketUs => (&[], &[]),
+    };
+    let owned = |urls: &[&str]| urls.iter().map(|&url| url.to_owned()).collect();
+    Endpoints { sockets: owned(sockets), hosts: owned(hosts) }
+}

@@ -1,0 +1,96 @@
+//! The machine that is recorded with: one venue's, or two of them as one; chosen at run time, judged nowhere.
+
+use ingest::redundancy::{LegStats, Redundant, RedundantConfig};
+use ingest::venue::VenueMachine;
+use ingest::{Shelf, VenueOutput};
+use schemas::{Digest, Machine, Raw, Record, Timestamp, Venue};
+
+/// Any venue's machine.
+pub struct VenueBox(pub Box<dyn VenueMachine + Send>);
+
+impl Machine for VenueBox {
+    type Input = Raw;
+    type Output = VenueOutput;
+
+    fn apply(&mut self, record: &Record<Raw>, out: &mut Vec<VenueOutput>) {
+        self.0.apply(record, out);
+    }
+
+    fn wake_at(&self) -> Option<Timestamp> {
+        self.0.wake_at()
+    }
+
+    fn digest(&self) -> Digest {
+        self.0.digest()
+    }
+}
+
+impl VenueMachine for VenueBox {
+    fn venue(&self) -> Venue {
+        self.0.venue()
+    }
+
+    fn shelf(&self) -> &Shelf {
+        self.0.shelf()
+    }
+}
+
+/// What is recorded.
+pub enum Subject {
+    /// One connection's machine.
+    Single(VenueBox),
+    /// Two of them, A and B.
+    Pair(Box<Redundant<VenueBox>>),
+}
+
+impl Subject {
+    /// Two machines as one.
+    pub fn pair(legs: [VenueBox; 2]) -> Self {
+        Self::Pair(Box::new(Redundant::new(RedundantConfig::default(), legs)))
+    }
+
+    /// What A and B did, if there are two.
+    pub fn legs(&self) -> Option<&[LegStats; 2]> {
+        match self {
+            Self::Single(_) => None,
+            Self::Pair(pair) => Some(pair.stats()),
+        }
+    }
+
+    fn machine(&self) -> &dyn VenueMachine {
+        match self {
+            Self::Single(machine) => machine,
+            Self::Pair(pair) => &**pair,
+        }
+    }
+}
+
+impl Machine for Subject {
+    type Input = Raw;
+    type Output = VenueOutput;
+
+    fn apply(&mut self, record: &Record<Raw>, out: &mut Vec<VenueOutput>) {
+        match self {
+            Self::Single(machine) => machine.apply(record, out),
+            Self::Pair(pair) => pair.apply(record, out),
+        }
+    }
+
+    fn wake_at(&self) -> Option<Timestamp> {
+        self.machine().wake_at()
+    }
+
+    fn digest(&self) -> Digest {
+        self.machine().digest()
+    }
+}
+
+impl VenueMachine for Subject {
+    fn venue(&self) -> Venue {
+        self.machine().venue()
+    }
+
+    fn shelf(&self) -> &Shelf {
+        self.machine().shelf()
+    }
+}
