@@ -5,6 +5,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "an edge: tasks and the network live here")]
 
+pub mod kalshi_sign;
 mod rest;
 mod ws;
 
