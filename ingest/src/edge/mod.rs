@@ -8,6 +8,7 @@
 
 pub mod archive;
 mod endpoints;
+pub mod kalshi_sign;
 mod rest;
 mod seen;
 mod sign;

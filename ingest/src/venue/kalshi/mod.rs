@@ -12,8 +12,10 @@ mod desk;
 mod events;
 pub mod life;
 mod machine;
+pub mod rest;
 mod sub;
 pub mod wire;
 
 pub use config::KalshiConfig;
+pub use desk::Audit;
 pub use machine::Kalshi;
