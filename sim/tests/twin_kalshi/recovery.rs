@@ -39,7 +39,7 @@ async fn follow(twin: &KalshiTwinHandle, done: &tokio::sync::watch::Receiver<boo
                     sid = frame["msg"]["sid"].as_u64();
                     continue;
                 }
-                let ours = frame["sid"].as_u64().is_none_or(|of| sid.is_none_or(|sid| of == sid));
+                let ours = frame["sid"].as_u64().is_none_or(|of| sid == Some(of));
                 if ours {
                     reference.apply(&frame);
                     let broken = !reference.breaks.is_empty() || reference.negative > 0;

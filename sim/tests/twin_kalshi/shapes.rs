@@ -23,7 +23,7 @@ fn recorded(name: &str) -> Option<String> {
 fn form(key: &str, value: &Value) -> String {
     match value {
         Value::String(text) => match key {
-            "market_ticker" | "ticker" | "side" | "channel" => "name".to_owned(),
+            "market_ticker" | "market_tickers" | "ticker" | "side" | "channel" => "name".to_owned(),
             "market_id" => text.split('-').map(|part| part.len().to_string()).collect::<Vec<_>>().join("-"),
             _ => {
                 let zeros: String = text.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();

@@ -211,13 +211,8 @@ impl Symbol {
 
     fn book_kline(&mut self, trade: &SpotTrade) {
         let open_ms = trade.at_ms.div_euclid(60_000) * 60_000;
-        let fresh = Kline {
-            open_ms,
-            prices: [trade.price; 4],
-            volume: [0; 2],
-            quote: [0; 2],
-            ids: [trade.id; 2],
-        };
+        let fresh =
+            Kline { open_ms, prices: [trade.price; 4], volume: [0; 2], quote: [0; 2], ids: [trade.id; 2] };
         let kline = self.klines.entry(open_ms).or_insert(fresh);
         let [_, high, low, close] = &mut kline.prices;
         (*high, *low, *close) = ((*high).max(trade.price), (*low).min(trade.price), trade.price);
