@@ -199,6 +199,9 @@ impl Binance {
         let mut decimals = self.symbols[at].decimals;
         let depth = wire::depth(bytes, &mut decimals, &mut self.changes)?;
         must(decimals, "an empty book")?;
+        if self.dialect == Some(Dialect::Futures) {
+            must(depth.trade_at.and(depth.event_at), "no E or T")?;
+        }
         if !self.reaches(at, depth.last)? {
             return Ok(false);
         }
