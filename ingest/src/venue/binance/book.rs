@@ -89,7 +89,7 @@ impl Binance {
             Sync::Idle => self.want(at, self.now),
             // A symbol that was waited for has spoken.
             Sync::Wanted { at: when } if when > self.now && self.symbols[at].tries == 0 => {
-                self.want(at, self.now)
+                self.want(at, self.now);
             }
             _ => {}
         }
