@@ -36,6 +36,11 @@ impl<M: VenueMachine> Driver<M> {
         }
     }
 
+    /// The first look at the clock: the machine connects.
+    pub(crate) fn start(&mut self) {
+        self.advance(self.now);
+    }
+
     pub(crate) fn apply(&mut self, body: Raw) {
         self.seq += 1;
         let mut out = Vec::new();

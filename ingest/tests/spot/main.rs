@@ -2,8 +2,15 @@
 //! documented forms of the current protocols; they never reach another machine.
 #![allow(clippy::unwrap_used, clippy::print_stderr, missing_docs, reason = "tests; a skip is said loudly")]
 
+mod allocations;
+mod binance;
+mod coinbase;
 mod driver;
+mod kraken;
+mod mutations;
+mod outages;
 mod recorded;
+mod unreliable;
 
 use std::path::PathBuf;
 

@@ -89,7 +89,7 @@ impl Binance {
             Sync::Idle => self.want(at, self.now),
             // A symbol that was waited for has spoken.
             Sync::Wanted { at: when } if when > self.now && self.symbols[at].tries == 0 => {
-                self.want(at, self.now)
+                self.want(at, self.now);
             }
             _ => {}
         }
@@ -199,6 +199,9 @@ impl Binance {
         let mut decimals = self.symbols[at].decimals;
         let depth = wire::depth(bytes, &mut decimals, &mut self.changes)?;
         must(decimals, "an empty book")?;
+        if self.dialect == Some(Dialect::Futures) {
+            must(depth.trade_at.and(depth.event_at), "no E or T")?;
+        }
         if !self.reaches(at, depth.last)? {
             return Ok(false);
         }

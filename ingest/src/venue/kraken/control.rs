@@ -27,8 +27,11 @@ fn pair<'a>(scan: &mut Scan<'a>) -> Result<(&'a [u8], (u8, u8))> {
     Ok((must(native, "no symbol")?, (price, must(qty.filter(fits), "no quantity precision")?)))
 }
 
-/// The channel, symbol and depth in the `result` of an answer.
-fn result(text: &[u8]) -> Result<(Option<&[u8]>, Option<&[u8]>, Option<usize>)> {
+/// The channel, symbol and depth of an answer.
+type Served<'a> = (Option<&'a [u8]>, Option<&'a [u8]>, Option<usize>);
+
+/// Reads the `result` of an answer.
+fn result(text: &[u8]) -> Result<Served<'_>> {
     let (mut channel, mut native, mut depth) = (None, None, None);
     let mut scan = Scan::new(text);
     scan.object()?;

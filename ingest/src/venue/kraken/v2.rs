@@ -40,7 +40,7 @@ fn number(scan: &mut Scan<'_>, decimals: u8) -> Result<i64> {
     let value = match text.iter().position(|byte| matches!(byte, b'e' | b'E')) {
         None => decimal::parse(text, decimals),
         Some(at) => {
-            let exponent = text[at + 1..].strip_prefix(b"+").unwrap_or(&text[at + 1..]);
+            let exponent = text[at + 1..].strip_prefix(b"+").unwrap_or_else(|| &text[at + 1..]);
             let places = decimal::parse(exponent, 0).and_then(|e| e.checked_add(i64::from(decimals)));
             let places = places.and_then(|places| u8::try_from(places).ok());
             places.and_then(|places| decimal::parse(&text[..at], places))
@@ -232,12 +232,11 @@ impl Kraken {
                 }
             };
             sides += 1;
-            match at.flatten().and_then(|at: usize| self.pairs[at].decimals) {
-                Some(decimals) => levels(scan, side, decimals, &mut self.changes)?,
-                None => {
-                    early[usize::from(side == BookSide::Ask)] = Some((side, scan.clone()));
-                    scan.skip()?;
-                }
+            if let Some(decimals) = at.flatten().and_then(|at: usize| self.pairs[at].decimals) {
+                levels(scan, side, decimals, &mut self.changes)?;
+            } else {
+                early[usize::from(side == BookSide::Ask)] = Some((side, scan.clone()));
+                scan.skip()?;
             }
         }
         let Some(at) = must(at, "no symbol")? else {
