@@ -64,6 +64,15 @@ impl Strike {
     }
 }
 
+/// Polymarket's streams of the values and averages that settle its markets (RTDS v1 topics, RTDS v2 channels).
+const SETTLEMENT_STREAMS: [&str; 5] = [
+    "crypto_prices_chainlink",
+    "crypto_prices_twap_thirty",
+    "crypto_prices_twap_sixty",
+    "price.crypto",
+    "price.crypto.twap",
+];
+
 /// An index by its venue and its symbol in small letters and digits: `btc/usd`, `BTCUSD` and `btcusd` are one.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
 pub struct IndexKey {
@@ -76,9 +85,16 @@ pub struct IndexKey {
 }
 
 impl IndexKey {
-    /// From a venue's own name of the index; a topic before the last colon is left out.
+    /// From a venue's own name of the index, or from the name of its instrument, `<stream>:<symbol>` with a window's
+    /// length behind another colon. The streams that carry the settlement index are one index; any other stream
+    /// (`crypto_prices` is Binance) is an index of its own, whatever its symbol.
     pub fn new(venue: Venue, native: &str) -> Self {
-        let symbol = native.rsplit(':').next().unwrap_or(native);
+        let symbol = match native.split_once(':') {
+            Some((stream, symbol)) if SETTLEMENT_STREAMS.contains(&stream) => {
+                symbol.split(':').next().unwrap_or(symbol)
+            }
+            _ => native,
+        };
         let symbol = symbol.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase());
         Self { venue, symbol: symbol.collect() }
     }
@@ -205,7 +221,16 @@ mod tests {
         assert_eq!(crypto_15m("KXBTCD-26NOV22"), None);
         assert_eq!(kalshi_index("ETH").symbol, "ethusdrti");
         assert_eq!(IndexKey::new(Venue::Polymarket, "btc/usd"), IndexKey::new(Venue::Polymarket, "BTCUSD"));
-        assert_ne!(IndexKey::new(Venue::Polymarket, "btc/usd"), IndexKey::new(Venue::Polymarket, "btcusdt"));
+        let key = |native| IndexKey::new(Venue::Polymarket, native).symbol;
+        for stream in [
+            "crypto_prices_chainlink:btc/usd",
+            "crypto_prices_twap_thirty:btc/usd",
+            "price.crypto.twap:btcusd:60",
+        ] {
+            assert_eq!(key(stream), "btcusd", "{stream}");
+        }
+        assert_eq!(key("crypto_prices:btc/usd"), "cryptopricesbtcusd");
+        assert_ne!(key("btc/usd"), key("btcusdt"));
     }
 
     #[test]
