@@ -20,7 +20,7 @@ fn number() -> u64 {
         alone.symbols[0].trades.len() == trades
     };
     let depths: Vec<bool> = (0..12).map(&mut is_depth).collect();
-    (3..11).find(|at| depths[*at] && depths[at + 1]).unwrap() as u64
+    (3..11_usize).find(|at| depths[*at] && depths[*at + 1]).unwrap() as u64
 }
 
 fn venue(faults: WireFaults) -> BinanceConfig {
