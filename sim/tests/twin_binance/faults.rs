@@ -6,13 +6,22 @@ use std::time::Duration;
 use serde_json::Value;
 use sim::WireFaults;
 use sim::edge::binance::{BinanceTwin, BinanceTwinConfig, BinanceTwinHandle};
-use sim::venues::binance::{BinanceConfig, SymbolSpec};
+use sim::venues::binance::{BinanceConfig, BinanceVenue, SymbolSpec};
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::client::{Client, spawn};
 
-/// The message that is hit: a depth event with this seed (checked by the healthy run).
-const HIT: u64 = 7;
+/// The message that is hit: the first depth event, not among the first three, that another depth event follows.
+fn number() -> u64 {
+    let mut alone = BinanceVenue::new(venue(WireFaults::default()));
+    let mut is_depth = |_| {
+        let trades = alone.symbols[0].trades.len();
+        assert!(alone.step(1_700_000_000_000));
+        alone.symbols[0].trades.len() == trades
+    };
+    let depths: Vec<bool> = (0..12).map(&mut is_depth).collect();
+    (3..11_usize).find(|at| depths[*at] && depths[*at + 1]).unwrap() as u64
+}
 
 fn venue(faults: WireFaults) -> BinanceConfig {
     BinanceConfig {
@@ -33,15 +42,15 @@ async fn twelve(faults: WireFaults) -> (BinanceTwinHandle, Vec<Value>) {
 }
 
 fn hit() -> BTreeSet<u64> {
-    BTreeSet::from([HIT])
+    BTreeSet::from([number()])
 }
 
 async fn healthy() -> Vec<Value> {
     let frames = twelve(WireFaults::default()).await.1;
     assert_eq!(frames.len(), 12);
     assert!(
-        frames[HIT as usize]["data"]["e"] == "depthUpdate"
-            && frames[HIT as usize + 1]["data"]["e"] == "depthUpdate"
+        frames[number() as usize]["data"]["e"] == "depthUpdate"
+            && frames[number() as usize + 1]["data"]["e"] == "depthUpdate"
     );
     frames
 }
@@ -50,7 +59,7 @@ async fn healthy() -> Vec<Value> {
 async fn drop_is_a_hole_in_the_ids() {
     let mut want = healthy().await;
     let (twin, frames) = twelve(WireFaults { drop: hit(), ..WireFaults::default() }).await;
-    want.remove(HIT as usize);
+    want.remove(number() as usize);
     assert_eq!(frames, want);
     assert_eq!(twin.stats().dropped, 1);
     twin.shutdown().await;
@@ -59,7 +68,7 @@ async fn drop_is_a_hole_in_the_ids() {
 #[tokio::test]
 async fn duplicate_reorder_and_garbage() {
     let want = healthy().await;
-    let at = HIT as usize;
+    let at = number() as usize;
     let (_, frames) = twelve(WireFaults { duplicate: hit(), ..WireFaults::default() }).await;
     assert_eq!((frames.len(), &frames[at], &frames[at + 1]), (13, &want[at], &want[at]));
     let (_, frames) = twelve(WireFaults { reorder: hit(), ..WireFaults::default() }).await;
@@ -78,7 +87,7 @@ async fn cut_and_overflow_end_the_connection_without_a_close_frame() {
         let twin = spawn(venue(faults));
         let mut client = Client::streams(&twin, "btcusdt@depth@100ms/btcusdt@trade").await;
         twin.burst(12);
-        for _ in 0..HIT {
+        for _ in 0..number() {
             assert!(client.hear_message().await.unwrap().is_ok());
         }
         let last = client.hear_message().await;
@@ -100,7 +109,7 @@ async fn a_full_queue_cuts_the_connection() {
 #[tokio::test]
 async fn rewind_jumps_back_and_goes_on_contiguously() {
     let want = healthy().await;
-    let at = HIT as usize;
+    let at = number() as usize;
     let (twin, frames) = twelve(WireFaults { rewind: hit(), ..WireFaults::default() }).await;
     for (place, (frame, want)) in frames.iter().zip(&want).enumerate() {
         let back = if place < at { 0 } else { 500 };
@@ -125,7 +134,7 @@ async fn a_zombie_pings_and_says_nothing() {
     let twin = BinanceTwin::spawn(config).unwrap();
     let mut client = Client::streams(&twin, "btcusdt@depth@100ms/btcusdt@trade").await;
     twin.step(12).await;
-    assert_eq!(client.hear_all(100).await.len() as u64, HIT);
+    assert_eq!(client.hear_all(100).await.len() as u64, number());
     client.say(r#"{"method":"LIST_SUBSCRIPTIONS","id":1}"#).await;
     for _ in 0..3 {
         assert!(client.hear_message().await.unwrap().unwrap().is_ping());
@@ -136,7 +145,7 @@ async fn a_zombie_pings_and_says_nothing() {
 #[tokio::test]
 async fn corrupt_crosses_the_told_book_and_not_the_true_one() {
     let want = healthy().await;
-    let at = HIT as usize;
+    let at = number() as usize;
     let (twin, frames) = twelve(WireFaults { corrupt: hit(), ..WireFaults::default() }).await;
     let bids = |frame: &Value| frame["data"]["b"].as_array().unwrap().len();
     assert_eq!(bids(&frames[at]), bids(&want[at]) + 1);

@@ -24,11 +24,21 @@ fn form(key: &str, value: &Value) -> String {
     match value {
         Value::String(text) => match key {
             "market_ticker" | "market_tickers" | "ticker" | "side" | "channel" => "name".to_owned(),
+            // The fraction has as many digits as it needs: none ends in 0.
+            "ts" => {
+                assert!(
+                    text.ends_with('Z')
+                        && !text.ends_with("0Z")
+                        && text.len() > "0000-00-00T00:00:00.Z".len(),
+                    "{text}"
+                );
+                "time".to_owned()
+            }
             "market_id" => text.split('-').map(|part| part.len().to_string()).collect::<Vec<_>>().join("-"),
             _ => {
                 let zeros: String = text.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
                 match zeros.split_once('.') {
-                    Some((whole, part)) if key != "ts" => {
+                    Some((whole, part)) => {
                         format!("{}0.{part}", &whole[..whole.len().min(1)].replace('0', ""))
                     }
                     _ => zeros,

@@ -131,7 +131,7 @@ pub struct Symbol {
 
 impl Symbol {
     /// A symbol with thirty levels a side.
-    pub fn new(spec: SymbolSpec, dice: &mut Dice) -> Self {
+    pub(crate) fn new(spec: SymbolSpec, dice: &mut Dice) -> Self {
         let mut book = SpotBook::default();
         for step in 1..=30 {
             let qty = |dice: &mut Dice| dice.between(1, 500_000) * spec.lot;
@@ -153,7 +153,7 @@ impl Symbol {
     }
 
     /// Changes one level at random and keeps the change for the next depth event.
-    pub fn change(&mut self, dice: &mut Dice) {
+    pub(crate) fn change(&mut self, dice: &mut Dice) {
         let bid = dice.between(0, 1) == 0;
         let side = if bid { &self.book.bids } else { &self.book.asks };
         let shrink = side.len() > 2 && (side.len() >= DEEPEST || dice.between(0, 99) < 45);
@@ -195,7 +195,7 @@ impl Symbol {
     }
 
     /// A trade with a part of the best level of a side; the level's change waits for the next depth event.
-    pub fn trade(&mut self, dice: &mut Dice, now_ms: i64) -> Option<SpotTrade> {
+    pub(crate) fn trade(&mut self, dice: &mut Dice, now_ms: i64) -> Option<SpotTrade> {
         let buyer_is_maker = dice.between(0, 1) == 0;
         let best = if buyer_is_maker { self.book.best_bid() } else { self.book.best_ask() };
         let (price, there) = best?;

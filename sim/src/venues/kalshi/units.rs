@@ -45,11 +45,16 @@ pub fn eight_decimals(value: i64) -> String {
     format!("{}.{:08}", value / 100_000_000, value % 100_000_000)
 }
 
-/// Microseconds since 1970 as `2026-07-01T02:31:45.308599Z`.
+/// Microseconds since 1970 as `2026-07-01T02:31:45.3086Z`: zeros at the end are not written, as in the recorded session.
 pub fn rfc3339_us(us: i64) -> String {
     let mut out = civil::rfc3339(us.div_euclid(1_000_000));
-    out.pop();
-    let _ = write!(out, ".{:06}Z", us.rem_euclid(1_000_000));
+    let part = us.rem_euclid(1_000_000);
+    if part != 0 {
+        out.pop();
+        let _ = write!(out, ".{part:06}");
+        out.truncate(out.trim_end_matches('0').len());
+        out.push('Z');
+    }
     out
 }
 
