@@ -220,7 +220,7 @@ impl World {
                 slug: format!("twin-market-{number}"),
             },
             number,
-            outcomes: if number % 3 == 0 { ["Up", "Down"] } else { ["Yes", "No"] },
+            outcomes: if number.is_multiple_of(3) { ["Up", "Down"] } else { ["Yes", "No"] },
             neg_risk: grouped.then(|| ids::hex32(seed, group, "neg-risk")),
             book,
             standing: Standing::Open,
