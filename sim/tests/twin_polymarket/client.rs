@@ -107,7 +107,7 @@ pub(crate) fn objects(text: &str) -> Vec<Value> {
     match serde_json::from_str(text) {
         Ok(Value::Array(items)) => items,
         Ok(item) => vec![item],
-        Err(_) => panic!("no JSON: {text}"),
+        Err(error) => panic!("no JSON ({error}): {text}"),
     }
 }
 

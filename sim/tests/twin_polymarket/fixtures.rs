@@ -60,7 +60,9 @@ fn forms(value: &Value, path: &str, out: &mut BTreeMap<String, BTreeSet<&'static
 
 fn forms_of(values: &[Value]) -> BTreeMap<String, BTreeSet<&'static str>> {
     let mut out = BTreeMap::new();
-    values.iter().for_each(|value| forms(value, "", &mut out));
+    for value in values {
+        forms(value, "", &mut out);
+    }
     out
 }
 
