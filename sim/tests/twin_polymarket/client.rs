@@ -1,6 +1,7 @@
 //! A plain reference client: it rebuilds books from the wire, recomputes hashes by itself and never repairs anything.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -106,7 +107,7 @@ pub(crate) fn objects(text: &str) -> Vec<Value> {
     match serde_json::from_str(text) {
         Ok(Value::Array(items)) => items,
         Ok(item) => vec![item],
-        Err(_) => panic!("no JSON: {text}"),
+        Err(error) => panic!("no JSON ({error}): {text}"),
     }
 }
 
@@ -240,7 +241,11 @@ pub(crate) fn recomputed_hash(item: &Value) -> String {
         quoted("neg_risk"),
         quoted("last_trade_price"),
     );
-    Sha1::digest(text.as_bytes()).iter().map(|b| format!("{b:02x}")).collect()
+    let mut out = String::new();
+    for byte in Sha1::digest(text.as_bytes()) {
+        write!(out, "{byte:02x}").unwrap();
+    }
+    out
 }
 
 /// A market connection with its replica.

@@ -7,11 +7,10 @@ use std::path::PathBuf;
 use serde_json::Value;
 use sim::edge::polymarket::PolymarketTwinConfig;
 
-use crate::client::{Client, get, objects, spawn};
+use crate::client::{Client, get, spawn};
 
 fn shared() -> Option<PathBuf> {
     let dir = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data/polymarket"));
-    let dir = if dir.is_dir() { dir } else { PathBuf::from("/work/shared/data/polymarket") };
     if dir.is_dir() {
         return Some(dir);
     }
@@ -37,9 +36,13 @@ fn form(value: &Value) -> &'static str {
         Value::String(text) if text.bytes().all(|b| b.is_ascii_digit() || b == b'.') => "decimal",
         Value::String(text) if text.starts_with("0x") => "hex",
         Value::String(text) if text.starts_with("[\"") => "nested array",
-        Value::String(text) if text.len() >= 10 && text.as_bytes()[4] == b'-' => "date",
+        Value::String(text) if text.len() >= 10 && is_year(&text[..5]) => "date",
         Value::String(_) => "text",
     }
+}
+
+fn is_year(text: &str) -> bool {
+    text.ends_with('-') && text[..4].bytes().all(|b| b.is_ascii_digit())
 }
 
 /// Every path of an object with the form found there; arrays count as their elements.
@@ -57,7 +60,9 @@ fn forms(value: &Value, path: &str, out: &mut BTreeMap<String, BTreeSet<&'static
 
 fn forms_of(values: &[Value]) -> BTreeMap<String, BTreeSet<&'static str>> {
     let mut out = BTreeMap::new();
-    values.iter().for_each(|value| forms(value, "", &mut out));
+    for value in values {
+        forms(value, "", &mut out);
+    }
     out
 }
 
@@ -174,8 +179,6 @@ async fn gamma_objects_have_only_keys_and_forms_that_were_recorded() {
             }
         }
     }
-    // A frame of the socket is no array here; `objects` would hide it.
-    assert_eq!(objects("{}").len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

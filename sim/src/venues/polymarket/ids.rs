@@ -1,5 +1,7 @@
 //! Identifiers of made-up markets in the venue's forms; each follows from the seed and the market's number alone.
 
+use std::fmt::Write as _;
+
 use ring::digest::{SHA256, digest};
 
 use super::decimal::push_hex;
@@ -54,7 +56,7 @@ pub fn token(seed: u64, number: u64, outcome: u8) -> String {
     }
     let mut out = chunks.pop().unwrap_or(0).to_string();
     for chunk in chunks.iter().rev() {
-        out.push_str(&format!("{chunk:018}"));
+        write!(out, "{chunk:018}").expect("writing to a String cannot fail");
     }
     out
 }

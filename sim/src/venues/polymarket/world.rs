@@ -220,7 +220,7 @@ impl World {
                 slug: format!("twin-market-{number}"),
             },
             number,
-            outcomes: if number % 3 == 0 { ["Up", "Down"] } else { ["Yes", "No"] },
+            outcomes: if number.is_multiple_of(3) { ["Up", "Down"] } else { ["Yes", "No"] },
             neg_risk: grouped.then(|| ids::hex32(seed, group, "neg-risk")),
             book,
             standing: Standing::Open,
@@ -381,8 +381,8 @@ impl World {
             Side::Sell => ask.map_or(ONE - tick, |a| a - tick),
         };
         let free = match side {
-            Side::Buy => ask.map_or(ONE, |a| a) > inside && inside < ONE,
-            Side::Sell => bid.map_or(0, |b| b) < inside && inside > 0,
+            Side::Buy => ask.unwrap_or(ONE) > inside && inside < ONE,
+            Side::Sell => bid.unwrap_or(0) < inside && inside > 0,
         };
         if free {
             return Change { side, price: inside, size: self.size() };

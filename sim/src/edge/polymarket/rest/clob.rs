@@ -22,10 +22,10 @@ const MAX_BOOKS: usize = 500;
 const MAX_RANGE_S: i64 = 15 * 86_400;
 
 /// The market of the token that the query names, if the CLOB knows it by now.
-fn by_token(hub: &mut Hub, token: Option<&str>) -> Result<(usize, Outcome), Response> {
-    let token = token.ok_or_else(|| refuse(StatusCode::BAD_REQUEST, "Invalid token id"))?;
+fn by_token(hub: &mut Hub, token: Option<&str>) -> Result<(usize, Outcome), Box<Response>> {
+    let token = token.ok_or_else(|| Box::new(refuse(StatusCode::BAD_REQUEST, "Invalid token id")))?;
     let found = hub.find(token).filter(|&(market, _)| hub.is_listed(market));
-    found.ok_or_else(|| refuse(StatusCode::NOT_FOUND, NO_BOOK))
+    found.ok_or_else(|| Box::new(refuse(StatusCode::NOT_FOUND, NO_BOOK)))
 }
 
 fn object(hub: &Hub, market: usize, of: Outcome) -> String {
@@ -41,7 +41,7 @@ pub(in super::super) async fn book(State(shared): State<Arc<Shared>>, Query(para
     let mut hub = shared.hub();
     match by_token(&mut hub, values(&params, "token_id").next()) {
         Ok((market, of)) => text(StatusCode::OK, object(&hub, market, of)),
-        Err(refused) => refused,
+        Err(refused) => *refused,
     }
 }
 
@@ -82,7 +82,7 @@ pub(in super::super) async fn tick_size(
     let mut hub = shared.hub();
     match by_token(&mut hub, values(&params, "token_id").next()) {
         Ok((market, _)) => ok(&rest::tick_size(&hub.world.markets()[market])),
-        Err(refused) => refused,
+        Err(refused) => *refused,
     }
 }
 
@@ -94,7 +94,7 @@ pub(in super::super) async fn fee_rate(State(shared): State<Arc<Shared>>, Query(
     let mut hub = shared.hub();
     match by_token(&mut hub, values(&params, "token_id").next()) {
         Ok(_) => ok(&rest::fee_rate()),
-        Err(refused) => refused,
+        Err(refused) => *refused,
     }
 }
 
@@ -110,7 +110,7 @@ pub(in super::super) async fn prices_history(
     let mut hub = shared.hub();
     let (market, of) = match by_token(&mut hub, values(&params, "market").next()) {
         Ok(found) => found,
-        Err(refused) => return refused,
+        Err(refused) => return *refused,
     };
     let from: i64 = number(&params, "startTs").unwrap_or(0);
     let until: Option<i64> = number(&params, "endTs");

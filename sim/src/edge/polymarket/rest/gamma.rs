@@ -31,7 +31,7 @@ impl Page {
     /// `ids` are as many as were named, so that a query by id is not cut at the default page.
     fn of(params: &[(String, String)], ids: usize) -> Self {
         Self {
-            limit: number(params, "limit").unwrap_or(PAGE.max(ids)).min(MAX_PAGE),
+            limit: number(params, "limit").unwrap_or_else(|| PAGE.max(ids)).min(MAX_PAGE),
             offset: number(params, "offset").unwrap_or(0),
             closed: number(params, "closed"),
         }
