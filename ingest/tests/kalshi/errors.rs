@@ -117,7 +117,10 @@ fn a_recording_goes_on_after_a_terminal_error() {
     bench.frame(&snapshot(2, 1, "A", &[("0.4000", "2.00")], &[]));
     assert_eq!(bench.side("A", BookSide::Bid), [(400_000, 200)]);
     assert!(bench.live("A"));
-    assert!(bench.deeds.iter().all(|deed| matches!(deed, Deed::Connect { .. })), "a recording is asked nothing");
+    assert!(
+        bench.deeds.iter().all(|deed| matches!(deed, Deed::Connect { .. })),
+        "a recording is asked nothing"
+    );
 }
 
 #[test]
@@ -240,9 +243,8 @@ fn too_many_markets_are_split_and_too_many_commands_slowed_down() {
     let names: Vec<&str> = tickers.iter().map(String::as_str).collect();
     let mut bench = Bench::connected(KalshiConfig { trade: false, ..KalshiConfig::books(&names) });
     let first = bench.sent();
-    let refuse = |id: u64, code: u32| {
-        format!(r#"{{"type":"error","id":{id},"msg":{{"code":{code},"msg":"x"}}}}"#)
-    };
+    let refuse =
+        |id: u64, code: u32| format!(r#"{{"type":"error","id":{id},"msg":{{"code":{code},"msg":"x"}}}}"#);
     bench.frame(&refuse(first[0]["id"].as_u64().unwrap(), 26));
     let halves = bench.sent();
     assert_eq!(halves.len(), 2);
@@ -282,7 +284,8 @@ fn an_ok_to_a_subscribe_means_that_the_venue_merged_it() {
     bench.frame(&subscribed(sent[0]["id"].as_u64().unwrap(), "orderbook_delta", 1));
     bench.frame(&snapshot(1, 1, "A", &[("0.4000", "1.00")], &[]));
     let id = &sent[1]["id"];
-    bench.frame(&format!(r#"{{"type":"ok","id":{id},"sid":1,"seq":2,"msg":{{"market_tickers":["A","B"]}}}}"#));
+    bench
+        .frame(&format!(r#"{{"type":"ok","id":{id},"sid":1,"seq":2,"msg":{{"market_tickers":["A","B"]}}}}"#));
     bench.frame(&snapshot(1, 3, "B", &[("0.4000", "1.00")], &[]));
     assert!(bench.live("A") && bench.live("B"));
     bench.frame(&delta(1, 9, "A", "yes", "0.4000", "1.00"));
@@ -310,10 +313,13 @@ fn a_gap_of_trades_is_told_and_the_books_stand() {
     let states: Vec<&TapeBody> =
         bench.told().into_iter().filter(|body| matches!(body, TapeBody::State(_))).collect();
     assert!(
-        matches!(states[..], [
-            TapeBody::State(BookState::Gap { reason: GapReason::SequenceSkipped, to: Some(_), .. }),
-            TapeBody::State(BookState::Live)
-        ]),
+        matches!(
+            states[..],
+            [
+                TapeBody::State(BookState::Gap { reason: GapReason::SequenceSkipped, to: Some(_), .. }),
+                TapeBody::State(BookState::Live)
+            ]
+        ),
         "{states:?}"
     );
     assert!(bench.live("A"));

@@ -152,6 +152,8 @@ fn lives_of_events_and_their_fees_are_rows() {
     // A change of words does not end a pause.
     assert_eq!(bench.machine.lives().get("M").unwrap().phase, Phase::Paused);
     // An override that is absent is no override that was cleared.
-    bench.frame(r#"{"type":"event_fee_update","sid":5,"seq":5,"msg":{"event_ticker":"E","fee_type_override":null}}"#);
+    bench.frame(
+        r#"{"type":"event_fee_update","sid":5,"seq":5,"msg":{"event_ticker":"E","fee_type_override":null}}"#,
+    );
     assert_eq!(bench.counts().quarantined, 1);
 }

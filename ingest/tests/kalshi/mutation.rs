@@ -13,23 +13,23 @@ use crate::support::session;
 
 /// Fields that nothing of ours depends on, and why a frame without them means the same.
 const IGNORABLE: &[(&str, &str)] = &[
-    ("orderbook_delta", "msg.market_id"),     // markets are named by ticker
-    ("orderbook_delta", "msg.ts"),            // deprecated by the venue
-    ("orderbook_snapshot", "msg.market_id"),  // as above
-    ("ok", "id"),                             // the recording's client's own
-    ("ok", "msg"),                            // a list for people
-    ("ok", "msg.market_tickers"),             // a list for people
-    ("subscribed", "id"),                     // the recording's client's own
+    ("orderbook_delta", "msg.market_id"),    // markets are named by ticker
+    ("orderbook_delta", "msg.ts"),           // deprecated by the venue
+    ("orderbook_snapshot", "msg.market_id"), // as above
+    ("ok", "id"),                            // the recording's client's own
+    ("ok", "msg"),                           // a list for people
+    ("ok", "msg.market_tickers"),            // a list for people
+    ("subscribed", "id"),                    // the recording's client's own
     ("ticker", "msg.market_id"),
-    ("ticker", "msg.price_dollars"),          // the trade channel tells trades
+    ("ticker", "msg.price_dollars"), // the trade channel tells trades
     ("ticker", "msg.volume_fp"),
     ("ticker", "msg.open_interest_fp"),
     ("ticker", "msg.dollar_volume"),
     ("ticker", "msg.dollar_open_interest"),
     ("ticker", "msg.last_trade_size_fp"),
-    ("ticker", "msg.ts"),                     // deprecated
-    ("ticker", "msg.time"),                   // deprecated
-    ("trade", "msg.ts"),                      // deprecated
+    ("ticker", "msg.ts"),   // deprecated
+    ("ticker", "msg.time"), // deprecated
+    ("trade", "msg.ts"),    // deprecated
     // Three fields tell the taker's side; any one of them is enough, and they must agree.
     ("trade", "msg.taker_side"),
     ("trade", "msg.taker_outcome_side"),
@@ -38,8 +38,8 @@ const IGNORABLE: &[(&str, &str)] = &[
 
 /// Fields that may be absent by the venue's own document: deleting or renaming them is legal and means something.
 const OPTIONAL: &[(&str, &str)] = &[
-    ("orderbook_delta", "msg.ts_ms"),                                // the row then has no venue time
-    ("cfbenchmarks_value", "msg.last_60s_windowed_average_15min"),   // outside a quarter hour's last minute
+    ("orderbook_delta", "msg.ts_ms"), // the row then has no venue time
+    ("cfbenchmarks_value", "msg.last_60s_windowed_average_15min"), // outside a quarter hour's last minute
 ];
 
 /// The venue's own way to say that a side is empty: alone it cannot be told from a loss. A renamed side is.
@@ -166,7 +166,7 @@ fn no_mutation_of_a_recorded_frame_makes_a_live_book_wrong() {
     let Some(frames) = session() else { return };
     let (mut before, mut mutated) = (Replay::new(), 0);
     for (at, text) in frames.iter().enumerate().take(420) {
-        let chosen = at < 24 || at % 50 == 0 || !text.contains("orderbook_delta\",\"sid");
+        let chosen = at < 24 || at % 10 == 0 || !text.contains("orderbook_delta\",\"sid");
         let mut after = Replay { machine: before.machine.clone(), seq: before.seq };
         let said = after.frame(text);
         let mut later = Replay { machine: after.machine.clone(), seq: after.seq };
@@ -185,8 +185,8 @@ fn no_mutation_of_a_recorded_frame_makes_a_live_book_wrong() {
                     }
                     let mut replay = Replay { machine: before.machine.clone(), seq: before.seq };
                     let told = replay.frame(&changed.to_string());
-                    let quarantined = replay.machine.shelf().counts.quarantined
-                        > before.machine.shelf().counts.quarantined;
+                    let quarantined =
+                        replay.machine.shelf().counts.quarantined > before.machine.shelf().counts.quarantined;
                     if quarantined {
                         assert_true(&replay, &after, &what);
                     } else if listed(OPTIONAL, &kind, &path) {

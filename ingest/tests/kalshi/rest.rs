@@ -17,7 +17,9 @@ pub(crate) fn market_object(ticker: &str, status: &str, result: &str, value: &st
 
 #[test]
 fn the_recorded_market_decodes() {
-    let Some(text) = recording("thesneakattack_kalshi-whale-poc__sample_market_response_2026-08.json") else { return };
+    let Some(text) = recording("thesneakattack_kalshi-whale-poc__sample_market_response_2026-08.json") else {
+        return;
+    };
     let market: rest::Market = rest::decode(text.as_bytes()).unwrap();
     assert_eq!(market.ticker, "KXMLBGAME-26AUG112140MILSD-MIL");
     assert_eq!((market.settlement_timer_seconds, market.strike_type), (120, Some(StrikeType::Structured)));
@@ -33,12 +35,29 @@ fn the_recorded_market_decodes() {
 
 #[test]
 fn fields_of_a_market_that_decide_something_are_never_guessed() {
-    let Some(text) = recording("thesneakattack_kalshi-whale-poc__sample_market_response_2026-08.json") else { return };
+    let Some(text) = recording("thesneakattack_kalshi-whale-poc__sample_market_response_2026-08.json") else {
+        return;
+    };
     let market: Value = serde_json::from_str(&text).unwrap();
     let needed = [
-        "ticker", "event_ticker", "market_type", "status", "result", "settlement_timer_seconds", "open_time",
-        "close_time", "can_close_early", "rules_primary", "rules_secondary", "price_level_structure",
-        "price_ranges", "yes_bid_dollars", "yes_ask_dollars", "last_price_dollars", "volume_fp", "open_interest_fp",
+        "ticker",
+        "event_ticker",
+        "market_type",
+        "status",
+        "result",
+        "settlement_timer_seconds",
+        "open_time",
+        "close_time",
+        "can_close_early",
+        "rules_primary",
+        "rules_secondary",
+        "price_level_structure",
+        "price_ranges",
+        "yes_bid_dollars",
+        "yes_ask_dollars",
+        "last_price_dollars",
+        "volume_fp",
+        "open_interest_fp",
     ];
     for field in needed {
         let mut gone = market.clone();
@@ -89,7 +108,10 @@ fn recorded_orderbooks_equal_the_sequenced_snapshots() {
     ] {
         assert!(rest::decode::<rest::OrderbookReply>(bad.as_bytes()).is_err(), "{bad}");
     }
-    assert!(rest::decode::<rest::OrderbookReply>(br#"{"orderbook_fp":{"yes_dollars":null,"no_dollars":[]}}"#).is_ok());
+    assert!(
+        rest::decode::<rest::OrderbookReply>(br#"{"orderbook_fp":{"yes_dollars":null,"no_dollars":[]}}"#)
+            .is_ok()
+    );
 }
 
 #[test]
@@ -108,7 +130,11 @@ fn an_audit_condemns_only_a_book_that_stood_still() {
     bench.machine.ask_audit("A", &mut out);
     bench.frame(&delta(4, 3, "A", "yes", "0.4000", "1.00"));
     bench.reply(3, 200, right);
-    assert_eq!((bench.counts().audits_ok, bench.counts().audits_bad), (1, 0), "it moved meanwhile: asked again");
+    assert_eq!(
+        (bench.counts().audits_ok, bench.counts().audits_bad),
+        (1, 0),
+        "it moved meanwhile: asked again"
+    );
     assert_eq!(bench.fetched(), [(4, "/markets/A/orderbook".to_owned())]);
     bench.reply(4, 200, &wrong);
     assert_eq!(bench.counts().audits_ok, 2);
@@ -229,9 +255,18 @@ fn filters_that_the_venue_refuses_are_refused_with_a_code() {
         (MarketsQuery { limit: 0, ..base() }, "bad_limit"),
         (MarketsQuery { limit: 1_001, ..base() }, "bad_limit"),
         (MarketsQuery { created: (at(1), None), close: (None, at(2)), ..base() }, "bad_time_filters"),
-        (MarketsQuery { created: (at(1), None), status: Some(StatusFilter::Closed), ..base() }, "bad_time_filters"),
-        (MarketsQuery { close: (at(1), None), status: Some(StatusFilter::Open), ..base() }, "bad_time_filters"),
-        (MarketsQuery { settled: (at(1), None), status: Some(StatusFilter::Closed), ..base() }, "bad_time_filters"),
+        (
+            MarketsQuery { created: (at(1), None), status: Some(StatusFilter::Closed), ..base() },
+            "bad_time_filters",
+        ),
+        (
+            MarketsQuery { close: (at(1), None), status: Some(StatusFilter::Open), ..base() },
+            "bad_time_filters",
+        ),
+        (
+            MarketsQuery { settled: (at(1), None), status: Some(StatusFilter::Closed), ..base() },
+            "bad_time_filters",
+        ),
         (MarketsQuery { updated: at(1), status: Some(StatusFilter::Open), ..base() }, "bad_time_filters"),
         (MarketsQuery { updated: at(1), settled: (at(1), None), ..base() }, "bad_time_filters"),
         (MarketsQuery { close: (at(9), at(1)), ..base() }, "bad_stretch"),
@@ -288,10 +323,17 @@ fn candles_trades_events_and_limits_decode() {
     assert_eq!(changes.series_fee_change_arr[0].fee_multiplier, rest::Factor(70_000));
     let changes: rest::EventFeeChanges = rest::decode(br#"{"event_fee_changes":[{"id":"1","event_ticker":"E","series_ticker":"S","fee_type_override":null,"fee_multiplier_override":null,"scheduled_ts":"2026-01-01T00:00:00Z"}]}"#).unwrap();
     assert_eq!(changes.event_fee_changes[0].fee_type_override, None);
-    assert!(rest::decode::<rest::EventFeeChanges>(br#"{"event_fee_changes":[{"id":"1","event_ticker":"E","scheduled_ts":"2026-01-01T00:00:00Z"}]}"#).is_err());
+    assert!(
+        rest::decode::<rest::EventFeeChanges>(
+            br#"{"event_fee_changes":[{"id":"1","event_ticker":"E","scheduled_ts":"2026-01-01T00:00:00Z"}]}"#
+        )
+        .is_err()
+    );
     let limits: rest::AccountLimits = rest::decode(br#"{"usage_tier":"basic","read":{"refill_rate":200,"bucket_capacity":200},"write":{"refill_rate":100,"bucket_capacity":200}}"#).unwrap();
     assert_eq!((limits.read.refill_rate, limits.write.bucket_capacity), (200, 200));
-    let costs: rest::EndpointCosts = rest::decode(br#"{"default_cost":10,"endpoint_costs":[{"method":"GET","path":"/x","cost":2}]}"#).unwrap();
+    let costs: rest::EndpointCosts =
+        rest::decode(br#"{"default_cost":10,"endpoint_costs":[{"method":"GET","path":"/x","cost":2}]}"#)
+            .unwrap();
     assert_eq!((costs.default_cost, costs.endpoint_costs[0].cost), (rest::DEFAULT_COST, 2));
     let cutoff: rest::Cutoff = rest::decode(br#"{"market_settled_ts":"2026-01-01T00:00:00Z","trades_created_ts":"2026-01-01T00:00:00Z","orders_updated_ts":"2026-01-01T00:00:00Z"}"#).unwrap();
     assert_eq!(cutoff.market_settled_ts.0, Timestamp::from_secs(1_767_225_600));

@@ -51,14 +51,18 @@ fn trap_02_acks_consume_a_seq_and_come_in_any_order() {
     bench.add(&["D"]);
     let ids: Vec<u64> = bench.sent().iter().map(|sent| sent["id"].as_u64().unwrap()).collect();
     let ack = |id: u64, seq: u64| {
-        format!(r#"{{"type":"ok","id":{id},"sid":4,"seq":{seq},"msg":{{"market_tickers":["A","B","C","D"]}}}}"#)
+        format!(
+            r#"{{"type":"ok","id":{id},"sid":4,"seq":{seq},"msg":{{"market_tickers":["A","B","C","D"]}}}}"#
+        )
     };
     bench.frame(&ack(ids[1], 3));
     bench.frame(&snapshot(4, 4, "D", &[("0.1000", "1.00")], &[]));
     bench.frame(&ack(ids[0], 5));
     bench.frame(&snapshot(4, 6, "C", &[("0.1000", "1.00")], &[]));
     // A sid-scoped error counts too.
-    bench.frame(r#"{"type":"error","id":99,"sid":4,"seq":7,"msg":{"code":14,"msg":"Market Ticker required"}}"#);
+    bench.frame(
+        r#"{"type":"error","id":99,"sid":4,"seq":7,"msg":{"code":14,"msg":"Market Ticker required"}}"#,
+    );
     bench.frame(&delta(4, 8, "A", "yes", "0.4000", "5.00"));
     assert_eq!(bench.counts().gaps, 0);
     assert_eq!(bench.counts().venue_errors, 1);
@@ -76,7 +80,10 @@ fn trap_03_a_seq_that_goes_back_loses_every_book_of_the_sid() {
     bench.frame(&delta(4, 1, "A", "yes", "0.4000", "1.00"));
     for ticker in ["A", "B"] {
         let state = bench.state(ticker);
-        assert!(matches!(state, BookState::Gap { reason: GapReason::SequenceBack, to: None, .. }), "{state:?}");
+        assert!(
+            matches!(state, BookState::Gap { reason: GapReason::SequenceBack, to: None, .. }),
+            "{state:?}"
+        );
         assert!(bench.side(ticker, BookSide::Bid).is_empty());
     }
     let sent = bench.sent();
@@ -118,11 +125,8 @@ fn trap_04_a_delta_for_a_market_removed_a_moment_ago_is_dropped() {
 
 #[test]
 fn trap_05_a_finer_grid_on_a_live_book_keeps_its_levels() {
-    let mut bench = Bench::connected(KalshiConfig {
-        trade: false,
-        lifecycle: true,
-        ..KalshiConfig::books(&["A"])
-    });
+    let mut bench =
+        Bench::connected(KalshiConfig { trade: false, lifecycle: true, ..KalshiConfig::books(&["A"]) });
     let ids: Vec<u64> = bench.sent().iter().map(|sent| sent["id"].as_u64().unwrap()).collect();
     bench.frame(&subscribed(ids[0], "market_lifecycle_v2", 1));
     bench.frame(&subscribed(ids[1], "orderbook_delta", 2));

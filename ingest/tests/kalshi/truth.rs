@@ -121,7 +121,8 @@ impl Venue {
 
     fn side(&self, market: usize, yes: bool) -> BTreeSet<(i64, i64)> {
         let of = self.levels.iter().filter(|((m, y, _), _)| *m == market && *y == yes);
-        of.map(|((_, _, price), qty)| (if yes { price * 10_000 } else { 1_000_000 - price * 10_000 }, *qty)).collect()
+        of.map(|((_, _, price), qty)| (if yes { price * 10_000 } else { 1_000_000 - price * 10_000 }, *qty))
+            .collect()
     }
 }
 
@@ -168,8 +169,22 @@ fn change() -> impl Strategy<Value = Change> {
         1 => Just(Fault::Duplicate),
         1 => Just(Fault::Turn),
     ];
-    let parts = (0_usize..3, any::<bool>(), 1_i64..50, -300_i64..300, fault, prop_oneof![4 => Just(0_i64), 1 => 0_i64..900]);
-    parts.prop_map(|(market, yes, price, delta, fault, wait)| Change { market, yes, price, delta, fault, wait })
+    let parts = (
+        0_usize..3,
+        any::<bool>(),
+        1_i64..50,
+        -300_i64..300,
+        fault,
+        prop_oneof![4 => Just(0_i64), 1 => 0_i64..900],
+    );
+    parts.prop_map(|(market, yes, price, delta, fault, wait)| Change {
+        market,
+        yes,
+        price,
+        delta,
+        fault,
+        wait,
+    })
 }
 
 proptest! {
