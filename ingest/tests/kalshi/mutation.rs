@@ -74,7 +74,7 @@ fn paths(value: &Value, at: &str, out: &mut Vec<String>) {
 
 fn other_type(value: &Value) -> Value {
     match value {
-        Value::String(text) => text.parse::<f64>().map_or(Value::from(7), Value::from),
+        Value::String(text) => text.parse::<f64>().map_or_else(|_| Value::from(7), Value::from),
         Value::Number(number) => Value::from(number.to_string()),
         Value::Bool(_) => Value::from("true"),
         Value::Array(_) => Value::from("x"),

@@ -147,13 +147,17 @@ fn carry(venue: &mut Venue, bench: &mut Bench, fault: Fault) {
             Fault::Turn => {
                 // It waits for the next frame on the line.
                 let late = frames.remove(at);
-                frames.iter().for_each(|frame| bench.frame(frame));
+                for frame in &frames {
+                    bench.frame(frame);
+                }
                 venue.line.push(late);
                 return;
             }
         }
     }
-    frames.iter().for_each(|frame| bench.frame(frame));
+    for frame in &frames {
+        bench.frame(frame);
+    }
 }
 
 fn serve(venue: &mut Venue, bench: &mut Bench) {
