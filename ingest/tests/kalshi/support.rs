@@ -10,8 +10,7 @@ use schemas::{BookSide, BookState, Machine as _, Raw, Record, RestReply, TapeBod
 /// The recordings' folder, or `None` with a loud note.
 pub(crate) fn recording(name: &str) -> Option<String> {
     let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data/kalshi")).join(name);
-    let found = std::fs::read_to_string(&path)
-        .or_else(|_| std::fs::read_to_string(PathBuf::from("/work/shared/data/kalshi").join(name)));
+    let found = std::fs::read_to_string(&path);
     if found.is_err() {
         eprintln!("SKIPPED: recorded data is absent: {}", path.display());
     }

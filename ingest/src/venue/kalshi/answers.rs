@@ -78,6 +78,8 @@ impl Kalshi {
     /// An answer or error that is about no subscription; anything else without a sid cannot be placed.
     pub(crate) fn on_unscoped(&mut self, frame: &Frame<'_>, origin: &Origin, out: &mut Vec<VenueOutput>) {
         match frame.body {
+            // A counter without its sid: it counted somewhere.
+            _ if frame.seq.is_some() => self.doubt(None, origin, out),
             Body::Error { code } => self.on_error(None, frame.id, code, origin, out),
             Body::Ok => {
                 if let Some(Asked::Subscribe { sub }) = self.answered(frame.id) {

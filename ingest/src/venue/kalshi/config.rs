@@ -5,6 +5,7 @@ use schemas::time::NANOS_PER_SEC;
 use crate::link::LinkConfig;
 
 /// Settings of [`super::Kalshi`]; lengths of time in nanoseconds.
+#[allow(clippy::struct_excessive_bools, reason = "independent switches of a configuration, one per channel")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KalshiConfig {
     /// Markets followed from the start.

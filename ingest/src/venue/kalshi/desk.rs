@@ -193,7 +193,7 @@ impl Kalshi {
                 }
             }
             404 if matches!(job.purpose, Purpose::Markets { .. } | Purpose::Audit { .. }) => {
-                self.gone(&job.purpose)
+                self.gone(&job.purpose);
             }
             404 => self.shelf.counts.foreign += 1,
             _ => {

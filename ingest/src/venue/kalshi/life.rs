@@ -281,12 +281,12 @@ impl Lives {
         self.known.iter().map(|(ticker, known)| (ticker.as_str(), *known))
     }
 
-    /// Takes what was told; a row if it is news. A second outcome that differs from the first is an amendment. A final
-    /// market keeps its outcome unless the venue names another one, which is an amendment too.
+    /// Takes what was told; a row if it is news. A second determination with another outcome is an amendment. What is
+    /// not told again (`settled` names no outcome) stays as it was told last.
     pub fn take(&mut self, told: Told<'_>) -> Option<LifecycleRow> {
         let before = self.get(told.ticker);
-        let payout = told.payout.or(before.and_then(|b| b.payout));
-        let closes_at = told.closes_at.or(before.and_then(|b| b.closes_at));
+        let payout = told.payout.or_else(|| before.and_then(|b| b.payout));
+        let closes_at = told.closes_at.or_else(|| before.and_then(|b| b.closes_at));
         let renamed = before.and_then(|b| b.payout).zip(told.payout).is_some_and(|(was, is)| was != is);
         let phase = match told.phase {
             Phase::Determined if renamed => Phase::Amended,

@@ -21,7 +21,7 @@ pub struct Factor(pub u32);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verbatim(pub String);
 
-/// An instant, from RFC 3339 in UTC or whole seconds.
+/// An instant, from RFC 3339 in UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Time(pub Timestamp);
 
@@ -61,14 +61,8 @@ impl<'de> Deserialize<'de> for Verbatim {
 
 impl<'de> Deserialize<'de> for Time {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let time = match serde_json::Value::deserialize(deserializer)? {
-            serde_json::Value::String(text) => rfc3339(&text),
-            serde_json::Value::Number(number) => {
-                number.as_i64().filter(|secs| (0..4_102_444_800).contains(secs)).map(Timestamp::from_secs)
-            }
-            _ => None,
-        };
-        time.map(Self).ok_or_else(|| D::Error::custom("a time in RFC 3339, UTC, or seconds"))
+        let text = text(deserializer)?;
+        rfc3339(&text).map(Self).ok_or_else(|| D::Error::custom("a time in RFC 3339, UTC"))
     }
 }
 
