@@ -5,6 +5,8 @@ mod fixtures;
 mod history;
 mod market;
 mod mutations;
+mod rest;
+mod rtds;
 mod sync;
 mod truth;
 
