@@ -225,11 +225,13 @@ pub fn market(bytes: &[u8]) -> RestResult<ClobMarket> {
     })
 }
 
+/// A price of one dollar with 18 decimals.
+const ONE: i64 = 1_000_000_000_000_000_000;
+
 /// Strict: closed, two tokens, and winners and prices that say the same.
 fn payout(wire: &WireMarket<'_>) -> RestResult<Option<Ppm>> {
     let [first, second] = wire.tokens.as_slice() else { return Ok(None) };
     let prices = (number(first.price, "price", 18)?, number(second.price, "price", 18)?);
-    const ONE: i64 = 1_000_000_000_000_000_000;
     Ok(match (first.winner, second.winner, prices) {
         _ if !wire.closed => None,
         (true, false, (ONE, 0)) => Some(Ppm::ONE),

@@ -32,7 +32,8 @@ pub struct FeeSchedule {
 }
 
 impl FeeSchedule {
-    /// The taker's fee in 1e-5 dollars: `shares * rate * (p * (1 - p))^exponent`, rounded to 5 decimals.
+    /// The taker's fee in 1e-5 dollars: `shares * rate * (p * (1 - p))^exponent`, rounded to 5 decimals; less
+    /// than the last of them is nothing.
     ///
     /// `qty` in 1e-6 shares, `price` in 1e-6 dollars. `None` for an exponent that is no whole number from 0 to 3, or
     /// where it does not fit. Source: venues.md, section 2 (fees).
@@ -48,6 +49,9 @@ impl FeeSchedule {
             dollars = dollars.checked_mul(odds)? / (million * million);
         }
         let unit = 10_i128.pow(7);
+        if dollars < unit {
+            return Some(0);
+        }
         i64::try_from((dollars + unit / 2).div_euclid(unit)).ok()
     }
 }

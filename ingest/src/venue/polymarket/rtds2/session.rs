@@ -291,5 +291,5 @@ impl Session {
 /// The close code that a reason names last, e.g. `overloaded (4003)`.
 fn close_code(reason: &str) -> Option<u32> {
     let words = reason.split(|c: char| !c.is_ascii_digit()).filter(|word| word.len() == 4);
-    words.filter_map(|word| word.parse().ok()).filter(|code| (1_000..5_000).contains(code)).next_back()
+    words.filter_map(|word| word.parse().ok()).rfind(|code| (1_000..5_000).contains(code))
 }
