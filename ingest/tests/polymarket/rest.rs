@@ -250,9 +250,15 @@ fn trap_12_a_proposal_is_not_an_end_and_may_be_disputed_and_changed() {
     let read = |value: Value| resolution(value.to_string().as_bytes());
     let states =
         ["initialized", "posed", "proposed", "challenged", "reproposed", "disputed", "active", "arbitration"];
-    let phases: Vec<Phase> = states.iter().map(|status| read(uma(status, &[])).unwrap().row.phase).collect();
-    use Phase::{Changed, Determined, Disputed};
-    assert_eq!(phases, [Changed, Changed, Determined, Disputed, Determined, Disputed, Changed, Disputed]);
+    let phases: Vec<String> = states
+        .iter()
+        .map(|status| read(uma(status, &[])).unwrap().row.phase)
+        .map(|phase| format!("{phase:?}"))
+        .collect();
+    assert_eq!(
+        phases,
+        ["Changed", "Changed", "Determined", "Disputed", "Determined", "Disputed", "Changed", "Disputed"]
+    );
     let proposed = read(uma("proposed", &[])).unwrap();
     assert_eq!((proposed.payout, proposed.row.payout), (None, Some(Ppm::ONE)));
     // The second proposal says otherwise; 69 is UMA's mark for none.
