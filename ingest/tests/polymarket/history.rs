@@ -81,7 +81,7 @@ fn rows_without_a_field_are_refused() {
         }
     }
     let mut rig = rig(Venue::Polymarket);
-    for bad in [r#"[["0.45"]]"#, r#"[["0.45","1","2"]]"#, r#"[["1.5","1"]]"#, r#"[[0.45,1]]"#, "null"] {
+    for bad in [r#"[["0.45"]]"#, r#"[["0.45","1","2"]]"#, r#"[["1.5","1"]]"#, "[[0.45,1]]", "null"] {
         rig.frame(&row(T, bad, "[]"));
     }
     assert_eq!(rig.counts().quarantined, 5);

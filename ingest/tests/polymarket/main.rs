@@ -1,10 +1,13 @@
 //! Tests of the Polymarket machines: recorded and stated frames in, rows and deeds out; they never reach a venue.
 #![allow(clippy::unwrap_used, clippy::print_stderr, missing_docs, reason = "tests; a skip is said loudly")]
 
+mod allocations;
 mod fixtures;
 mod history;
 mod market;
 mod mutations;
+mod rest;
+mod rtds;
 mod sync;
 mod truth;
 

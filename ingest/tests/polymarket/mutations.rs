@@ -74,7 +74,9 @@ fn mutated(message: &Value, path: &str) -> Vec<(&'static str, Value)> {
         copy
     };
     let retyped = match message.pointer(path).unwrap() {
-        Value::String(text) => text.parse::<f64>().map_or(json!({ "x": text }), |number| json!(number)),
+        Value::String(text) => {
+            text.parse::<f64>().map_or_else(|_| json!({ "x": text }), |number| json!(number))
+        }
         Value::Bool(on) => json!(on.to_string()),
         Value::Array(_) => json!({}),
         _ => json!([]),

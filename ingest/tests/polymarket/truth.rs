@@ -42,7 +42,11 @@ impl Venue {
     /// Any change of state has another hash, as the venue's.
     fn hash(&self) -> String {
         let text = format!("{} {:?}", self.ms, self.sides);
-        schemas::Digest::of(text.as_bytes()).0.iter().take(20).map(|byte| format!("{byte:02x}")).collect()
+        schemas::Digest::of(text.as_bytes())
+            .0
+            .iter()
+            .take(20)
+            .fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
     }
 
     fn book(&self, token: &str) -> String {

@@ -2,12 +2,18 @@
 
 pub mod gamma;
 pub mod history;
+mod index;
 pub mod market;
 pub mod market_wire;
+pub mod rest;
 pub mod rtds;
+pub mod rtds1_tape;
+pub mod rtds2;
 
 pub use history::History;
 pub use market::{Polymarket, PolymarketConfig};
+pub use rtds1_tape::{RtdsV1, RtdsV1Config};
+pub use rtds2::{RtdsV2, RtdsV2Config};
 
 /// Seconds since the Unix epoch of `2026-06-08T00:05:00Z`; a fraction of a second is allowed and dropped.
 ///

@@ -7,11 +7,18 @@
 //! `min_order_size`, `tick_size`, `neg_risk`, `last_trade_price`. Where `event_type` is absent the keys tell the type:
 //! REST answers have none.
 
-use sha1::{Digest as _, Sha1};
+mod hash;
+mod lists;
+mod search;
+
+use schemas::BookSide;
 
 use crate::decimal;
 use crate::scan::{Scan, ScanError};
-use schemas::BookSide;
+use lists::{best, changes, levels, once, side, step};
+
+pub use hash::hash_fits;
+pub use search::{harmless, strings};
 
 /// Decimals of a price.
 pub const PRICE_DECIMALS: u8 = 6;
@@ -556,214 +563,4 @@ impl<'a> Fields<'a> {
             ms: self.ms()?,
         })
     }
-}
-
-#[inline]
-fn once(seen: &mut bool, name: &'static str) -> Result<()> {
-    if std::mem::replace(seen, true) { Err(WireError::Twice(name)) } else { Ok(()) }
-}
-
-#[inline]
-fn side(text: &[u8]) -> Result<BookSide> {
-    match text {
-        b"BUY" => Ok(BookSide::Bid),
-        b"SELL" => Ok(BookSide::Ask),
-        _ => Err(WireError::Bad("side")),
-    }
-}
-
-/// A level's price: more than nothing and less than a dollar.
-#[inline]
-fn price(text: &[u8]) -> Result<i64> {
-    let price = decimal::parse(text, PRICE_DECIMALS).filter(|p| (1..ONE).contains(p));
-    price.ok_or(WireError::Bad("price"))
-}
-
-#[inline]
-fn size(text: &[u8]) -> Result<i64> {
-    decimal::parse(text, QTY_DECIMALS).filter(|q| *q >= 0).ok_or(WireError::Bad("size"))
-}
-
-fn step(text: &[u8], name: &'static str) -> Result<i64> {
-    decimal::parse(text, PRICE_DECIMALS).filter(|p| (1..ONE).contains(p)).ok_or(WireError::Bad(name))
-}
-
-/// A best price: empty is untold, 0 and 1 are a side without orders.
-#[inline]
-fn best(text: &[u8], name: &'static str) -> Result<i64> {
-    if text.is_empty() {
-        return Ok(UNTOLD);
-    }
-    match decimal::parse(text, PRICE_DECIMALS) {
-        Some(0 | ONE) => Ok(NOBODY),
-        Some(price) if (1..ONE).contains(&price) => Ok(price),
-        _ => Err(WireError::Bad(name)),
-    }
-}
-
-/// A string and where it stands.
-#[inline]
-fn spanned<'a>(scan: &mut Scan<'a>) -> Result<(&'a [u8], Span)> {
-    let text = scan.plain()?;
-    let at = scan.at() - 1 - text.len();
-    Ok((text, Span { at: at as u32, len: text.len() as u32 }))
-}
-
-fn levels(scan: &mut Scan<'_>, into: &mut Vec<WireLevel>) -> Result<()> {
-    into.clear();
-    scan.array()?;
-    while scan.item()? {
-        let (mut at_price, mut at_size) = (None, None);
-        scan.object()?;
-        while let Some(key) = scan.key()? {
-            let (slot, name) = match key {
-                b"price" => (&mut at_price, "price"),
-                b"size" => (&mut at_size, "size"),
-                _ => {
-                    scan.skip()?;
-                    continue;
-                }
-            };
-            if slot.replace(spanned(scan)?).is_some() {
-                return Err(WireError::Twice(name));
-            }
-        }
-        let (price_bytes, price_text) = at_price.ok_or(WireError::Missing("price"))?;
-        let (qty_bytes, qty_text) = at_size.ok_or(WireError::Missing("size"))?;
-        into.push(WireLevel { price: price(price_bytes)?, qty: size(qty_bytes)?, price_text, qty_text });
-    }
-    Ok(())
-}
-
-fn changes(scan: &mut Scan<'_>, into: &mut Vec<Change>) -> Result<()> {
-    into.clear();
-    scan.array()?;
-    while scan.item()? {
-        into.push(change(scan)?);
-    }
-    Ok(())
-}
-
-/// One entry of `price_changes`.
-#[inline]
-fn change(scan: &mut Scan<'_>) -> Result<Change> {
-    const NONE: i64 = -1;
-    let (mut asset, mut taken, mut at_price, mut qty) = (Span::default(), None, NONE, NONE);
-    let (mut hash, mut best_bid, mut best_ask) = (Span::default(), None, None);
-    scan.object()?;
-    while let Some(key) = scan.key()? {
-        let again = match key {
-            b"asset_id" => std::mem::replace(&mut asset, spanned(scan)?.1).len > 0,
-            b"price" => std::mem::replace(&mut at_price, price(scan.plain()?)?) != NONE,
-            b"size" => std::mem::replace(&mut qty, size(scan.plain()?)?) != NONE,
-            b"side" => taken.replace(side(scan.plain()?)?).is_some(),
-            b"hash" if scan.null()? => false,
-            b"hash" => std::mem::replace(&mut hash, spanned(scan)?.1).len > 0,
-            b"best_bid" => best_bid.replace(told(scan, "best_bid")?).is_some(),
-            b"best_ask" => best_ask.replace(told(scan, "best_ask")?).is_some(),
-            _ => {
-                scan.skip()?;
-                false
-            }
-        };
-        if again {
-            return Err(WireError::Twice("a field of price_changes"));
-        }
-    }
-    let side = taken.ok_or(WireError::Missing("side"))?;
-    let whole = |there: bool, name| if there { Ok(()) } else { Err(WireError::Missing(name)) };
-    whole(asset.len > 0, "asset_id")?;
-    whole(at_price != NONE, "price")?;
-    whole(qty != NONE, "size")?;
-    let (best_bid, best_ask) = (best_bid.unwrap_or(UNTOLD), best_ask.unwrap_or(UNTOLD));
-    Ok(Change { asset, side, price: at_price, qty, hash, best_bid, best_ask })
-}
-
-#[inline]
-fn told(scan: &mut Scan<'_>, name: &'static str) -> Result<i64> {
-    if scan.null()? { Ok(UNTOLD) } else { best(scan.plain()?, name) }
-}
-
-/// Whether the venue's SHA-1 of a `book` fits; `None` where the message lacks what the hash covers.
-///
-/// SHA-1 of the compact JSON with the keys market, asset_id, timestamp, hash (empty), bids, asks, min_order_size,
-/// tick_size, neg_risk and last_trade_price, over the strings as received (py-clob-client-v2, utilities).
-pub fn hash_fits(book: &Book<'_>, scratch: &Scratch, frame: &[u8]) -> Option<bool> {
-    let (tail, hash, market) = (book.tail?, book.hash?, book.market?);
-    let sum = book_sum(market, book, &tail, scratch, frame);
-    let mut text = [0_u8; 40];
-    for (pair, byte) in text.chunks_exact_mut(2).zip(sum) {
-        pair[0] = b"0123456789abcdef"[usize::from(byte >> 4)];
-        pair[1] = b"0123456789abcdef"[usize::from(byte & 15)];
-    }
-    Some(hash.eq_ignore_ascii_case(&text))
-}
-
-fn book_sum(market: &[u8], book: &Book<'_>, tail: &Tail<'_>, scratch: &Scratch, frame: &[u8]) -> [u8; 20] {
-    let mut sum = Sha1::new();
-    put(&mut sum, &[br#"{"market":""#, market, br#"","asset_id":""#, book.asset]);
-    put(&mut sum, &[br#"","timestamp":""#, book.stamp, br#"","hash":"","bids":["#]);
-    put_levels(&mut sum, &scratch.bids, frame);
-    put(&mut sum, &[br#"],"asks":["#]);
-    put_levels(&mut sum, &scratch.asks, frame);
-    let neg_risk: &[u8] = if tail.neg_risk { b"true" } else { b"false" };
-    put(&mut sum, &[br#"],"min_order_size":""#, tail.min_order_size, br#"","tick_size":""#, tail.tick_size]);
-    put(&mut sum, &[br#"","neg_risk":"#, neg_risk, br#","last_trade_price":""#, tail.last_trade_price]);
-    put(&mut sum, &[br#""}"#]);
-    sum.finalize().into()
-}
-
-fn put(sum: &mut Sha1, parts: &[&[u8]]) {
-    for part in parts {
-        sum.update(part);
-    }
-}
-
-fn put_levels(sum: &mut Sha1, levels: &[WireLevel], frame: &[u8]) {
-    for (at, level) in levels.iter().enumerate() {
-        let open: &[u8] = if at == 0 { br#"{"price":""# } else { br#",{"price":""# };
-        put(sum, &[open, level.price_text.of(frame), br#"","size":""#, level.qty_text.of(frame), br#""}"#]);
-    }
-}
-
-/// Calls `f` with every string value of a JSON value, as far as it can be read.
-pub fn strings(scan: &mut Scan<'_>, depth: u32, f: &mut impl FnMut(&[u8])) -> Result<()> {
-    if depth == 0 {
-        return Ok(scan.skip()?);
-    }
-    if scan.starts(b'"') {
-        f(scan.text()?.as_bytes());
-    } else if scan.starts(b'{') {
-        scan.object()?;
-        while scan.key()?.is_some() {
-            strings(scan, depth - 1, f)?;
-        }
-    } else if scan.starts(b'[') {
-        scan.array()?;
-        while scan.item()? {
-            strings(scan, depth - 1, f)?;
-        }
-    } else {
-        scan.skip()?;
-    }
-    Ok(())
-}
-
-/// Whether a message, unreadable as it is, says to be of a type that changes no book.
-pub fn harmless(message: &[u8]) -> bool {
-    let mut scan = Scan::new(message);
-    let mut kind: &[u8] = b"";
-    let mut look = || -> std::result::Result<(), ScanError> {
-        scan.object()?;
-        while let Some(key) = scan.key()? {
-            if key == b"event_type" && scan.starts(b'"') {
-                kind = scan.plain()?;
-            } else {
-                scan.skip()?;
-            }
-        }
-        Ok(())
-    };
-    look().is_ok()
-        && matches!(kind, b"last_trade_price" | b"best_bid_ask" | b"new_market" | b"market_resolved")
 }
