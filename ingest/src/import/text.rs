@@ -208,7 +208,7 @@ impl Recording {
             *self.votes.entry(venue).or_default() += SNIFFED;
         }
         let (arrow, rest) = rest.split_once(' ').ok_or("unknown_line")?;
-        let (time, payload) = rest.split_once(": ").unwrap_or((rest.trim_end_matches(':'), ""));
+        let (time, payload) = rest.split_once(": ").unwrap_or_else(|| (rest.trim_end_matches(':'), ""));
         let at = seconds(time.trim()).ok_or("bad_time")?;
         match arrow {
             "<->" => self.items.push(Item { at: Some(at), what: What::Connect }),
