@@ -37,7 +37,9 @@ fn at(s: i64) -> Timestamp {
 
 fn fold(rows: &[TapeRow]) -> Report {
     let mut coverage = Coverage::default();
-    rows.iter().for_each(|row| coverage.observe(row));
+    for row in rows {
+        coverage.observe(row);
+    }
     coverage.finish()
 }
 
