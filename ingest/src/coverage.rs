@@ -131,6 +131,10 @@ impl Coverage {
         if self.books.len() <= no {
             self.books.resize(no + 1, None);
         }
+        // Told again, e.g. because its market became known: what is known of its book stays.
+        if self.books[no].as_ref().is_some_and(|watch| watch.native == instrument.native) {
+            return;
+        }
         self.books[no] = Some(Watch {
             venue: instrument.venue.name(),
             native: instrument.native.clone(),

@@ -116,9 +116,10 @@ impl Manifest {
 
     /// Where the next segment starts: its number, its first record's number, the chain before it.
     pub fn next(&self) -> (u32, u64, Digest) {
-        self.sealed.last().map_or((1, 1, Digest::default()), |last| {
-            (last.number + 1, last.first_seq + last.frames, unhex(&last.chain).unwrap_or_default())
-        })
+        self.sealed.last().map_or_else(
+            || (1, 1, Digest::default()),
+            |last| (last.number + 1, last.first_seq + last.frames, unhex(&last.chain).unwrap_or_default()),
+        )
     }
 
     /// What retention asks to delete at `now`, oldest first. Only a row of oldest segments can go: a hole never opens.

@@ -23,6 +23,6 @@ pub use history::IndexHistory;
 pub use play::{Lines, Play};
 pub use reader::ReaderKind;
 pub use sniff::{sniff_frame, sniff_url};
-pub use tape::{RowFold, Tape};
+pub use tape::{OnRow, RowFold, Tape};
 pub use text::{Item, Payload, Recording, What};
 pub use unpack::unpack;

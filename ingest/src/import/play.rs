@@ -80,7 +80,7 @@ impl Play {
         if !self.timeless.is_empty() && self.timeless.iter().any(|r| !r.items.is_empty()) {
             return Timestamp::ZERO;
         }
-        let items = self.timed.iter().flat_map(|recording| recording.items.iter().find_map(|item| item.at));
+        let items = self.timed.iter().filter_map(|recording| recording.items.iter().find_map(|item| item.at));
         items.chain(exchanges.iter().filter_map(|exchange| exchange.at)).min().unwrap_or_default()
     }
 

@@ -15,7 +15,7 @@ use crate::venue::polymarket::{History, Polymarket, PolymarketConfig};
 macro_rules! patient {
     ($config:expr) => {{
         let mut config = $config;
-        config.link = patience(config.link);
+        config.link = patience(&config.link);
         config
     }};
 }
@@ -74,7 +74,7 @@ impl ReaderKind {
 }
 
 /// A connection that ends only where the recording shows it, and is there again at once.
-fn patience(link: LinkConfig) -> LinkConfig {
+fn patience(link: &LinkConfig) -> LinkConfig {
     LinkConfig {
         ping: None,
         idle_ns: i64::MAX,
@@ -82,6 +82,6 @@ fn patience(link: LinkConfig) -> LinkConfig {
         connect_timeout_ns: i64::MAX,
         backoff_base_ns: 0,
         backoff_cap_ns: 0,
-        ..link
+        ..link.clone()
     }
 }

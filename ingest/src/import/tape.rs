@@ -67,6 +67,9 @@ impl RowFold {
     }
 }
 
+/// Hears a row and its bytes.
+pub type OnRow<'a, E> = dyn FnMut(&TapeRow, &[u8]) -> Result<(), E> + 'a;
+
 /// A machine being played to.
 pub struct Tape {
     kind: ReaderKind,
@@ -109,7 +112,7 @@ impl Tape {
         record: &Record<Raw>,
         fresh: bool,
         deeds: &mut Vec<Deed>,
-        on_row: &mut dyn FnMut(&TapeRow, &[u8]) -> Result<(), E>,
+        on_row: &mut OnRow<'_, E>,
     ) -> Result<(), E> {
         if fresh && std::mem::replace(&mut self.begun, true) {
             self.end_session();

@@ -76,12 +76,11 @@ impl Recording {
         }
         let mut recording = Self { name: name.to_owned(), data, ..Self::default() };
         let data = std::mem::take(&mut recording.data);
-        let mut csv = None;
-        for (number, range) in lines(&data) {
-            recording.line(number, &data, range, &mut csv);
-        }
-        if recording.is_empty() && !recording.complaints.is_empty() {
-            recording.whole_values(&data);
+        if !recording.whole_values(&data) {
+            let mut csv = None;
+            for (number, range) in lines(&data) {
+                recording.line(number, &data, range, &mut csv);
+            }
         }
         recording.data = data;
         let unreadable = recording.complaints.iter().filter(|c| c.code == "not_text").count();
@@ -191,7 +190,9 @@ impl Recording {
     /// `URL <-> t`, `URL <- t: …`, `URL -> t: …`, `t: …`.
     fn capture_line(&mut self, text: &str, range: &Range<usize>) -> Result<(), &'static str> {
         let (first, rest) = text.split_once(' ').ok_or("unknown_line")?;
-        if let Some(time) = first.strip_suffix(':') {
+        if let Some(time) =
+            first.strip_suffix(':').filter(|time| time.starts_with(|c: char| c.is_ascii_digit()))
+        {
             let at = seconds(time).ok_or("bad_time")?;
             if rest.is_empty() {
                 return Err("no_payload");
@@ -207,7 +208,7 @@ impl Recording {
             *self.votes.entry(venue).or_default() += SNIFFED;
         }
         let (arrow, rest) = rest.split_once(' ').ok_or("unknown_line")?;
-        let (time, payload) = rest.split_once(": ").unwrap_or((rest.trim_end_matches(':'), ""));
+        let (time, payload) = rest.split_once(": ").unwrap_or_else(|| (rest.trim_end_matches(':'), ""));
         let at = seconds(time.trim()).ok_or("bad_time")?;
         match arrow {
             "<->" => self.items.push(Item { at: Some(at), what: What::Connect }),
@@ -274,19 +275,20 @@ impl Recording {
         self.items.push(Item { at, what: What::Frame(Payload::Owned(frame)) });
     }
 
-    /// A file that is one JSON value over many lines, or several of them.
-    fn whole_values(&mut self, data: &[u8]) {
-        let mut found = Vec::new();
-        for value in serde_json::Deserializer::from_slice(data).into_iter::<&RawValue>() {
-            let Ok(value) = value else { return };
-            found.push(value.get().as_bytes());
+    /// A file that is one JSON value over many lines, or several of them: `false`, and nothing read, if it is not.
+    fn whole_values(&mut self, data: &[u8]) -> bool {
+        let Some((_, first)) = lines(data).next() else { return false };
+        let begins = matches!(data[first.start], b'{' | b'[');
+        if !begins || serde_json::from_slice::<serde::de::IgnoredAny>(&data[first.clone()]).is_ok() {
+            return false;
         }
-        if !found.is_empty() {
-            self.complaints.clear();
-        }
-        for bytes in found {
+        let values = serde_json::Deserializer::from_slice(&data[first.start..]).into_iter::<&RawValue>();
+        let Ok(values) = values.collect::<Result<Vec<_>, _>>() else { return false };
+        for value in values {
+            let bytes = value.get().as_bytes();
             self.frame(None, Payload::Owned(bytes.to_vec()), bytes);
         }
+        true
     }
 
     fn complain(&mut self, line: usize, code: &'static str) {

@@ -170,7 +170,7 @@ fn a_record_larger_than_a_block_still_fits_and_the_buffer_is_used_again() {
     while let Some(seen) = reader.next().unwrap() {
         if let Raw::Frame { bytes, .. } = &seen.record.body {
             // One buffer, large from the first record on: nothing is allocated per frame.
-            let first = *capacity.get_or_insert(bytes.capacity());
+            let first = *capacity.get_or_insert_with(|| bytes.capacity());
             assert_eq!(bytes.capacity(), first);
         }
     }

@@ -129,10 +129,10 @@ impl ArchiveReader {
         let name = self.folder.root.join(&file).display().to_string();
         let promised = self.folder.manifest.sealed.iter().find(|sealed| sealed.number == number);
         match segment.end() {
-            Some(SegmentEnd::Sealed(_)) => {
-                if promised.is_some_and(|sealed| sealed.chain != footer.chain.to_string()) {
-                    return Err(ArchiveError::Chain { segment: name, what: "the manifest has another hash" });
-                }
+            Some(SegmentEnd::Sealed(_))
+                if promised.is_some_and(|sealed| sealed.chain != footer.chain.to_string()) =>
+            {
+                return Err(ArchiveError::Chain { segment: name, what: "the manifest has another hash" });
             }
             Some(SegmentEnd::Open { whole, torn }) => {
                 if promised.is_some() || number != self.last_number {
@@ -141,7 +141,7 @@ impl ArchiveReader {
                 }
                 self.tail = Some(Tail { segment: name, torn });
             }
-            None => {}
+            Some(SegmentEnd::Sealed(_)) | None => {}
         }
         Ok(())
     }

@@ -61,8 +61,11 @@ struct Replayed {
     first_seq: u64,
 }
 
+/// Hears a row and its bytes, or that a machine begins.
+type OnRow<'a> = dyn FnMut(Option<(&TapeRow, &[u8])>) -> Result<()> + 'a;
+
 /// Plays an archive through fresh machines. `on` hears every row and its bytes, and `None` where a machine begins.
-fn replay(dir: &Path, on: &mut dyn FnMut(Option<(&TapeRow, &[u8])>) -> Result<()>) -> Result<Replayed> {
+fn replay(dir: &Path, on: &mut OnRow<'_>) -> Result<Replayed> {
     let mut reader = ArchiveReader::open(dir).map_err(|error| archive_error(&error))?;
     let bar = progress::records(reader.expected(), "replaying");
     let kind = ReaderKind::of_source(reader.source());

@@ -11,7 +11,7 @@ use indicatif::ProgressBar;
 use ingest::edge::archive::{ArchiveOptions, ArchiveWriter, Fsync};
 use ingest::import::{Driver, DriverStats, ImportError, Play, Pool, Tape};
 use schemas::{Digest, Venue};
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use super::load::{Loaded, load};
 use super::{coded, import_error};
@@ -65,7 +65,7 @@ pub(super) fn run(args: &ImportArgs) -> Result<ExitCode> {
     bar.finish_and_clear();
     let summary = summary(args.venue, &imported, unreadable);
     if args.json {
-        println!("{summary}");
+        println!("{}", serde_json::to_string(&summary)?);
     } else {
         print(&summary, &args.out, started.elapsed().as_secs_f64());
     }
@@ -101,60 +101,93 @@ fn import(args: &ImportArgs, loaded: Loaded, bar: &ProgressBar) -> Result<Import
     Ok(Imported { venue, stats, tape, chain })
 }
 
-/// The line of `--json`. What it counts is what the venue's machine counted.
-fn summary(asked: Venue, imported: &Imported, unreadable: u64) -> Value {
-    let Imported { venue, stats, tape, chain } = imported;
-    let counts = tape.counts();
-    let mut summary = json!({
-        "venue": asked.name(),
-        "frames": stats.frames,
-        "events": tape.rows().rows(),
-        "gaps": counts.gaps,
-        "stale_dropped": counts.stale_dropped,
-        "checksums": {"ok": counts.checksums_ok, "bad": counts.checksums_bad},
-        "negative_levels": counts.negative_levels,
-        "crossed": counts.crossed,
-        "fills": counts.fills,
-        "markets": tape.rows().markets(),
-        "digest": tape.digest().to_string(),
-        "fees": {"ok": counts.fees_ok, "bad": counts.fees_bad},
-        "tops": {"ok": counts.tops_ok, "bad": counts.tops_bad},
-        "deltas": counts.deltas,
-        "snapshots": counts.snapshots,
-        "duplicates": counts.duplicates,
-        "quarantined": counts.quarantined,
-        "unreadable_lines": unreadable,
-        "foreign": counts.foreign,
-        "stray": counts.stray,
-        "disconnects": counts.disconnects,
-        "failed_requests": counts.failed_requests,
-        "unasked_bodies": stats.unasked,
-        "records": stats.records,
-        "chain": chain.to_string(),
-    });
-    if *venue != asked {
-        summary["recognised"] = json!(venue.name());
-    }
-    summary
+/// The line of `--json`.
+#[derive(Serialize)]
+struct Summary {
+    venue: &'static str,
+    frames: u64,
+    events: u64,
+    gaps: u64,
+    stale_dropped: u64,
+    checksums: Checked,
+    negative_levels: u64,
+    crossed: u64,
+    fills: u64,
+    markets: u64,
+    digest: String,
+    fees: Checked,
+    tops: Checked,
+    deltas: u64,
+    snapshots: u64,
+    duplicates: u64,
+    quarantined: u64,
+    unreadable_lines: u64,
+    foreign: u64,
+    stray: u64,
+    disconnects: u64,
+    failed_requests: u64,
+    unasked_bodies: u64,
+    records: u64,
+    chain: String,
+    /// The venue the frames are of, where it is not the one asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recognised: Option<&'static str>,
 }
 
-fn print(summary: &Value, out: &Path, seconds: f64) {
-    let line = |name: &str, keys: &[&str]| {
-        let mut text = String::new();
-        for key in keys {
-            let value = key.split('.').fold(summary, |value, part| &value[part]);
-            text += &format!("{:<18} ", format!("{} {}", value, key.rsplit('.').next().unwrap_or(key)));
-        }
-        println!("{name:<12} {text}");
+#[derive(Serialize)]
+struct Checked {
+    ok: u64,
+    bad: u64,
+}
+
+/// What the venue's machine counted, and what the files held.
+fn summary(asked: Venue, imported: &Imported, unreadable: u64) -> Summary {
+    let Imported { venue, stats, tape, chain } = imported;
+    let counts = tape.counts();
+    Summary {
+        venue: asked.name(),
+        frames: stats.frames,
+        events: tape.rows().rows(),
+        gaps: counts.gaps,
+        stale_dropped: counts.stale_dropped,
+        checksums: Checked { ok: counts.checksums_ok, bad: counts.checksums_bad },
+        negative_levels: counts.negative_levels,
+        crossed: counts.crossed,
+        fills: counts.fills,
+        markets: tape.rows().markets(),
+        digest: tape.digest().to_string(),
+        fees: Checked { ok: counts.fees_ok, bad: counts.fees_bad },
+        tops: Checked { ok: counts.tops_ok, bad: counts.tops_bad },
+        deltas: counts.deltas,
+        snapshots: counts.snapshots,
+        duplicates: counts.duplicates,
+        quarantined: counts.quarantined,
+        unreadable_lines: unreadable,
+        foreign: counts.foreign,
+        stray: counts.stray,
+        disconnects: counts.disconnects,
+        failed_requests: counts.failed_requests,
+        unasked_bodies: stats.unasked,
+        records: stats.records,
+        chain: chain.to_string(),
+        recognised: (*venue != asked).then(|| venue.name()),
+    }
+}
+
+fn print(s: &Summary, out: &Path, seconds: f64) {
+    let line = |name: &str, values: &[(u64, &str)]| {
+        let texts = values.iter().map(|(value, what)| format!("{:<22}", format!("{value} {what}")));
+        println!("{name:<10} {}", texts.collect::<String>().trim_end());
     };
-    let whose = summary.get("recognised").or_else(|| summary.get("venue")).and_then(Value::as_str);
-    println!("{:<12} {}", "venue", whose.unwrap_or_default());
-    line("read", &["frames", "unreadable_lines", "quarantined"]);
-    line("tape", &["events", "markets", "fills"]);
-    line("books", &["snapshots", "deltas", "stale_dropped"]);
-    line("lost", &["gaps", "negative_levels", "crossed"]);
-    line("checksums", &["checksums.ok", "checksums.bad"]);
-    line("tops", &["tops.ok", "tops.bad"]);
-    println!("{:<12} {}", "digest", summary["digest"].as_str().unwrap_or_default());
-    println!("{:<12} {} ({seconds:.1} s)", "archive", out.display());
+    println!("{:<10} {}", "venue", s.recognised.unwrap_or(s.venue));
+    let unreadable = s.unreadable_lines;
+    line("read", &[(s.frames, "frames"), (unreadable, "unreadable lines"), (s.quarantined, "quarantined")]);
+    line("tape", &[(s.events, "rows"), (s.markets, "markets"), (s.fills, "fills")]);
+    line("books", &[(s.snapshots, "snapshots"), (s.deltas, "deltas"), (s.stale_dropped, "stale dropped")]);
+    line("lost", &[(s.gaps, "gaps"), (s.negative_levels, "negative levels"), (s.crossed, "crossed")]);
+    line("checksums", &[(s.checksums.ok, "ok"), (s.checksums.bad, "bad")]);
+    line("tops", &[(s.tops.ok, "ok"), (s.tops.bad, "bad")]);
+    line("fees", &[(s.fees.ok, "ok"), (s.fees.bad, "bad")]);
+    println!("{:<10} {}", "digest", s.digest);
+    println!("{:<10} {} ({seconds:.1} s)", "archive", out.display());
 }
