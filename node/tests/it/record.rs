@@ -152,8 +152,12 @@ fn kalshi_books(twin: &KalshiTwinHandle, outcome: &Outcome) {
     for ticker in twin.tickers() {
         let truth = twin.truth(&ticker).unwrap();
         let mut book = Book::default();
-        truth.yes.iter().for_each(|(price, qty)| drop(book.set(BookSide::Bid, *price, *qty)));
-        truth.no.iter().for_each(|(price, qty)| drop(book.set(BookSide::Ask, 1_000_000 - price, *qty)));
+        for (price, qty) in &truth.yes {
+            book.set(BookSide::Bid, *price, *qty);
+        }
+        for (price, qty) in &truth.no {
+            book.set(BookSide::Ask, 1_000_000 - price, *qty);
+        }
         let slot = outcome.subject.shelf().by_name(&ticker).unwrap();
         assert_eq!(slot.book, book, "{ticker}");
         assert!(slot.state.is_live(), "{ticker} {:?}", slot.state);
@@ -250,8 +254,11 @@ async fn polymarket_is_recorded_and_replayed_with_one_and_with_two_connections()
         for asset in twin.assets() {
             let truth = twin.truth(&asset).unwrap();
             let mut book = Book::default();
-            truth.bids.iter().for_each(|(price, size)| drop(book.set(BookSide::Bid, *price, *size)));
-            truth.asks.iter().for_each(|(price, size)| drop(book.set(BookSide::Ask, *price, *size)));
+            for (side, levels) in [(BookSide::Bid, &truth.bids), (BookSide::Ask, &truth.asks)] {
+                for (price, size) in levels {
+                    book.set(side, *price, *size);
+                }
+            }
             let slot = outcome.subject.shelf().by_name(&asset).unwrap();
             assert_eq!(slot.book, book, "{asset} ab {ab}");
         }
