@@ -74,13 +74,30 @@ impl Detail {
         }
         let mut parts = Parts::default();
         let mut scan = Scan::new(text.as_bytes());
-        scan.object()?;
-        while let Some(key) = scan.key()? {
-            out.field(&mut parts, key, &mut scan)?;
-        }
+        out.fields(&mut parts, &mut scan, true)?;
         scan.end()?;
         out.compose(parts);
         Ok(out)
+    }
+
+    /// An object's members. Kalshi's lifecycle messages keep most of a market one level down.
+    fn fields<'a>(
+        &mut self,
+        parts: &mut Parts<'a>,
+        scan: &mut Scan<'a>,
+        outer: bool,
+    ) -> Result<(), ScanError> {
+        scan.object()?;
+        while let Some(key) = scan.key()? {
+            if outer && key == b"additional_metadata" {
+                if !scan.null()? {
+                    self.fields(parts, scan, false)?;
+                }
+            } else {
+                self.field(parts, key, scan)?;
+            }
+        }
+        Ok(())
     }
 
     fn field<'a>(&mut self, parts: &mut Parts<'a>, key: &[u8], scan: &mut Scan<'a>) -> Result<(), ScanError> {
@@ -283,6 +300,16 @@ mod tests {
         let half = Detail::parse(r#"{"fee_multiplier_override":0.5}"#).unwrap();
         assert_eq!(half.event_fees, Some(FeeChange::Kalshi { fee_type: None, multiplier: Some(500_000) }));
         assert_eq!(Detail::parse("{}").unwrap().event_fees, None);
+    }
+
+    #[test]
+    fn kalshis_metadata_is_read_one_level_down() {
+        let said = r#"{"event_type":"created","additional_metadata":{"event_ticker":"E","strike_type":"greater_or_equal","floor_strike":65000.01,"rules_primary":"a"},"price_level_structure":"linear_cent"}"#;
+        let detail = Detail::parse(said).unwrap();
+        assert_eq!(detail.event.as_deref(), Some("E"));
+        assert_eq!(detail.floor, IndexPrice::from_decimal("65000.01"));
+        assert!(detail.rules_hash.is_some() && detail.prices == Some(PriceRanges::linear_cent()));
+        assert_eq!(Detail::parse(r#"{"additional_metadata":null}"#).unwrap(), Detail::default());
     }
 
     #[test]

@@ -19,6 +19,9 @@ use super::grid::PriceRanges;
 use super::settler::Source;
 use super::terms::Strike;
 
+/// Kalshi's machine says this for a market where the exchange as a whole is meant; no ticker is in small letters.
+const EXCHANGE: &str = "exchange";
+
 /// A phase in our words and the venue's.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Stage {
@@ -147,7 +150,9 @@ impl LifecycleTable {
                 let id = MarketId { venue: instrument.venue, native: native.clone() };
                 self.instruments.insert((source, row.instrument), id);
             }
-            TapeBody::TickSize { new, .. } => {
+            // One step is a whole grid at Polymarket; at Kalshi it is the finest of several ranges, which the market's
+            // own rows carry.
+            TapeBody::TickSize { new, .. } if source.venue == Venue::Polymarket => {
                 if let Some(id) = self.instruments.get(&(source, row.instrument)).cloned() {
                     let market = self.market(&id, when);
                     when.note(&mut market.prices, PriceRanges::uniform(*new).ok());
@@ -179,8 +184,8 @@ impl LifecycleTable {
         let detail = detail.unwrap_or_default();
         let event = detail.event.clone();
         self.fees(&id, &detail, when);
-        // A word about a whole event is no market.
-        if detail.event_fees.is_some() && event.as_deref() == Some(row.market.as_str()) {
+        // `event_lifecycle` and `event_fee_update` are about a whole event, pauses of the exchange about all: no market.
+        if row.said.starts_with("event_") || row.market == EXCHANGE {
             return;
         }
         let market = self.market(&id, when);

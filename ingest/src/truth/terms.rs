@@ -175,7 +175,8 @@ pub fn kalshi_payout(result: Option<&str>, value: Option<Ppm>) -> Option<Ppm> {
     let payout = match result? {
         "yes" => Ppm::ONE,
         "no" => Ppm(0),
-        "scalar" => return value.filter(|v| v.is_valid()),
+        // A void market pays a fair price as well.
+        "scalar" | "void" => return value.filter(|v| v.is_valid()),
         _ => return None,
     };
     // A value beside a plain result must say the same.

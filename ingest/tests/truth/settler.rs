@@ -224,3 +224,27 @@ fn memory_is_bounded_and_state_survives_a_restart() {
     assert_eq!(r.settler.state(&id("b")), None);
     assert_eq!(r.lines().last().unwrap(), "c #1 polymarket-updown-5m/1 unprovable no_closing_value");
 }
+
+/// The fields as Kalshi's own messages carry them: a market's terms one level down, windows that end a millisecond late,
+/// running averages before the close.
+#[test]
+fn kalshis_own_messages_are_enough() {
+    let mut r = run();
+    let created = r#"{"additional_metadata":{"event_ticker":"KXBTC15M-26AUG070015","strike_type":"greater_or_equal","floor_strike":65000},"open_ts":1}"#;
+    let mut listed = life(KX, TWAP - 900, Phase::Created, "created", None, created);
+    let schemas::TapeBody::Lifecycle(body) = &mut listed.body else { panic!("a lifecycle row") };
+    body.closes_at = Some(secs(TWAP));
+    r.row(KALSHI, listed);
+    let settling = |at: i64, dollars: &str, window_s: u32| {
+        let mut row = value(at, dollars, window_s, None, true);
+        let schemas::TapeBody::Index(index) = &mut row.body else { panic!("an index row") };
+        index.window_end = Some(secs(at).plus(1_000_000));
+        row
+    };
+    minute(&mut r, TWAP, |_| "65000".to_owned(), &[]);
+    r.row(KALSHI, settling(TWAP - 30, "1", 30));
+    r.row(KALSHI, settling(TWAP, "65000", 60));
+    r.row(KALSHI, life(KX, TWAP + 1, Phase::Determined, "determined", Some(1_000_000), ""));
+    r.row(KALSHI, life(KX, TWAP + 60, Phase::Final, "settled", Some(1_000_000), ""));
+    assert_eq!(r.lines(), [format!("{KX} #1 kalshi-crypto-15m/1 settled 1000000 Final Agrees")]);
+}

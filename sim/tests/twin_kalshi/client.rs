@@ -150,13 +150,16 @@ impl Client {
         serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text}"))
     }
 
-    /// Everything that is said until `for_ms` pass in silence.
+    /// Everything that is said until `for_ms` pass without a text frame.
     pub(crate) async fn hear_all(&mut self, for_ms: u64) -> Vec<Value> {
         let mut out = Vec::new();
-        while let Ok(next) = tokio::time::timeout(Duration::from_millis(for_ms), self.ws.next()).await {
+        let silence = Duration::from_millis(for_ms);
+        let mut deadline = tokio::time::Instant::now() + silence;
+        while let Ok(next) = tokio::time::timeout_at(deadline, self.ws.next()).await {
             match next {
                 Some(Ok(Message::Text(text))) => {
                     out.push(serde_json::from_str(&text).unwrap_or(Value::String(text.to_string())));
+                    deadline = tokio::time::Instant::now() + silence;
                 }
                 Some(Ok(Message::Close(_)) | Err(_)) | None => break,
                 Some(Ok(_)) => {}

@@ -4,4 +4,9 @@
 #![allow(clippy::disallowed_methods, clippy::print_stderr, reason = "tests are an edge")]
 
 mod client;
+mod faults;
+mod fixtures;
 mod market;
+mod rest;
+mod rtds;
+mod scale;

@@ -17,7 +17,7 @@ async fn rebuilt_books_equal_the_truth_whatever_the_writing_style() {
         let mut client = Client::subscribed(&twin, &assets, true).await;
         assert_eq!(client.replica.wrong(&twin, &assets), Vec::<String>::new());
         twin.step(3_000).await;
-        twin.quiesce().await;
+        assert!(twin.quiesce().await);
         assert_eq!(client.catch_up().await, None);
         let replica = &client.replica;
         assert_eq!(replica.wrong(&twin, &assets), Vec::<String>::new());
@@ -68,7 +68,7 @@ async fn a_change_touches_both_tokens_and_mirrors_them() {
     // Only YES is listened to: the message still carries both tokens.
     let mut client = Client::subscribed(&twin, &[ids[1].tokens[0].clone()], false).await;
     twin.step_market(1, 200).await;
-    twin.quiesce().await;
+    assert!(twin.quiesce().await);
     client.catch_up().await;
     let changes = client.of_kind("price_change");
     assert_eq!(changes.len(), 200);
@@ -97,7 +97,7 @@ async fn the_last_change_carries_the_hash_of_the_book_that_rest_would_show() {
     let assets = twin.assets();
     let mut client = Client::subscribed(&twin, &assets, false).await;
     twin.step(50).await;
-    twin.quiesce().await;
+    assert!(twin.quiesce().await);
     client.catch_up().await;
     let last = client.of_kind("price_change").pop().unwrap();
     let (status, book) = crate::client::get(&twin, &format!("/book?token_id={}", assets[0])).await;
@@ -120,7 +120,7 @@ async fn more_than_500_assets_on_a_connection_mean_no_books_only_changes() {
     assert_eq!(over.replica.counts, BTreeMap::new());
     twin.change_tick(0);
     twin.step(400).await;
-    twin.quiesce().await;
+    assert!(twin.quiesce().await);
     over.catch_up().await;
     assert_eq!(over.replica.count("book"), 0);
     assert!(over.replica.count("price_change") > 200 && over.replica.count("last_trade_price") > 0);
@@ -145,7 +145,7 @@ async fn an_unsubscribed_asset_falls_silent_and_a_resubscribe_brings_its_book() 
     client.catch_up().await;
     let before = client.heard.len();
     twin.step_market(0, 50).await;
-    twin.quiesce().await;
+    assert!(twin.quiesce().await);
     client.catch_up().await;
     assert_eq!(client.heard.len(), before);
     client.socket.say(operation("subscribe", &assets[..2])).await;
@@ -165,7 +165,7 @@ async fn trades_have_no_id_and_fills_share_a_transaction() {
     let assets = twin.assets();
     let mut client = Client::subscribed(&twin, &assets, false).await;
     twin.step(1_000).await;
-    twin.quiesce().await;
+    assert!(twin.quiesce().await);
     client.catch_up().await;
     let ids = twin.markets();
     let heard: Vec<_> = client
@@ -218,7 +218,7 @@ async fn a_grid_change_is_said_for_both_tokens_and_the_books_follow_after_the_de
     twin.change_tick(0);
     assert_eq!(twin.tick_size(&assets[0]), Some(1_000));
     twin.step(10).await;
-    twin.quiesce().await;
+    assert!(twin.quiesce().await);
     client.catch_up().await;
     let kinds: Vec<_> =
         client.heard.iter().map(|t| objects(t)[0]["event_type"].as_str().unwrap().to_owned()).collect();
@@ -240,8 +240,11 @@ async fn prices_near_the_ends_refine_the_grid_by_themselves() {
     let twin = spawn(PolymarketTwinConfig { mix, markets: 12, seed: 3, ..Default::default() });
     let assets = twin.assets();
     let mut client = Client::subscribed(&twin, &assets, false).await;
-    twin.step(20_000).await;
-    twin.quiesce().await;
+    for _ in 0..20 {
+        twin.step(1_000).await;
+        client.catch_up().await;
+    }
+    assert!(twin.quiesce().await);
     client.catch_up().await;
     assert!(client.replica.count("tick_size_change") >= 2, "{:?}", client.replica.counts);
     assert_eq!(client.replica.wrong(&twin, &assets), Vec::<String>::new());
@@ -258,7 +261,7 @@ async fn custom_features_are_for_those_who_ask() {
     twin.step(200).await;
     twin.resolve(0, 1_000_000);
     twin.resolve(1, 500_000);
-    twin.quiesce().await;
+    assert!(twin.quiesce().await);
     custom.catch_up().await;
     plain.catch_up().await;
     for kind in ["best_bid_ask", "new_market", "market_resolved"] {
@@ -300,7 +303,7 @@ async fn after_a_reconnect_the_last_changes_are_said_again_with_their_old_times(
     let assets = twin.assets();
     let mut first = Client::subscribed(&twin, &assets, false).await;
     twin.step(40).await;
-    twin.quiesce().await;
+    assert!(twin.quiesce().await);
     first.catch_up().await;
     let last: Vec<_> = first.heard.iter().rev().take(3).rev().cloned().collect();
     twin.cut_all();
@@ -323,7 +326,7 @@ async fn the_same_seed_says_the_same_bytes() {
         let twin = spawn(PolymarketTwinConfig { seed, ..Default::default() });
         let mut client = Client::subscribed(&twin, &twin.assets(), true).await;
         twin.step(500).await;
-        twin.quiesce().await;
+        assert!(twin.quiesce().await);
         client.catch_up().await;
         runs.push(client.heard);
     }
@@ -341,7 +344,7 @@ async fn a_paced_twin_plays_by_itself_and_quiesces() {
     while client.replica.count("price_change") < 100 {
         client.catch_up().await;
     }
-    twin.quiesce().await;
+    assert!(twin.quiesce().await);
     client.catch_up().await;
     assert_eq!(client.replica.wrong(&twin, &assets), Vec::<String>::new());
     let stopped = twin.next_number();

@@ -39,8 +39,8 @@ use hub::Hub;
 
 /// Wall time that a stopping twin grants its connections.
 const GRACE: Duration = Duration::from_secs(2);
-/// Longest that [`PolymarketHandle::quiesce`] and a step wait for slow readers, wall time.
-const DRAIN: Duration = Duration::from_secs(30);
+/// Longest that [`PolymarketHandle::quiesce`] and the steps of one call wait for slow readers, wall time.
+const DRAIN: Duration = Duration::from_secs(10);
 /// How often the paced twin looks at its clock.
 const BEAT: Duration = Duration::from_millis(2);
 /// Messages produced under one lock.
@@ -238,7 +238,7 @@ impl PolymarketHandle {
     }
 
     async fn steps(&self, count: u64, on: Option<usize>) {
-        let mut left = count;
+        let (mut left, mut patient) = (count, true);
         while left > 0 {
             let room = {
                 let mut hub = self.shared.hub();
@@ -250,7 +250,8 @@ impl PolymarketHandle {
                 hub.config.queue as u64 / 2
             };
             left -= left.min(BATCH);
-            self.drained_to(room).await;
+            // A reader that does not read at all is waited for once; then its queue runs over.
+            patient = patient && self.drained_to(room).await;
         }
     }
 
@@ -266,24 +267,30 @@ impl PolymarketHandle {
         }
     }
 
-    /// Waits until no connection has more than `room` frames queued; slow readers are given up after 30 s.
-    async fn drained_to(&self, room: u64) {
+    /// Waits until no connection has more than `room` frames queued; `false` if that took too long.
+    async fn drained_to(&self, room: u64) -> bool {
         let until = Instant::now() + DRAIN;
-        while self.shared.hub().conns.backlog() > room && Instant::now() < until {
+        while self.shared.hub().conns.backlog() > room {
+            if Instant::now() > until {
+                return false;
+            }
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
+        true
     }
 
     /// Stops a paced twin, sends what is held back (books that are owed, messages that wait for a successor) and
     /// waits until everything is written to the sockets.
-    pub async fn quiesce(&self) {
+    ///
+    /// Returns whether all was written within ten seconds of wall time; a reader that does not read prevents it.
+    pub async fn quiesce(&self) -> bool {
         {
             let mut hub = self.shared.hub();
             hub.paused = true;
             hub.pay_books(u64::MAX);
             hub.conns.release();
         }
-        self.drained_to(0).await;
+        self.drained_to(0).await
     }
 
     /// Lets a paced twin go on.
