@@ -14,6 +14,7 @@ use ingest::venue::VenueMachine as _;
 use node::recorder::{ArchiveSink, Outcome, Plan, RawSink, RunLimits, record, replay::replay};
 use rsa::pkcs8::{EncodePrivateKey as _, EncodePublicKey as _, LineEnding};
 use schemas::{BookSide, Digest, Timestamp, Venue};
+use sim::edge::binance::{BinanceTwin, BinanceTwinConfig};
 use sim::edge::kalshi::{KalshiTwin, KalshiTwinConfig, KalshiTwinHandle};
 use sim::edge::polymarket::{PolymarketHandle, PolymarketTwin, PolymarketTwinConfig, VenueTime};
 use sim::venues::kalshi::auth::{ClientKey, PublicKey};
@@ -264,6 +265,43 @@ async fn polymarket_is_recorded_and_replayed_with_one_and_with_two_connections()
         }
         if let Some(legs) = outcome.subject.legs() {
             assert!(legs[0].duplicates + legs[1].duplicates > 100, "{legs:?}");
+        }
+        check(tmp.path(), &plan, &mut outcome);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn binance_is_recorded_and_replayed_with_one_and_with_two_connections() {
+    for ab in [false, true] {
+        let config = BinanceTwinConfig::default();
+        let symbols: Vec<String> = config.venue.symbols.iter().map(|spec| spec.symbol.clone()).collect();
+        let twin = BinanceTwin::spawn(config).unwrap();
+        let tmp = tempfile::tempdir().unwrap();
+        let plan = plan(Venue::Binance, symbols.clone(), ab);
+        let endpoints = Endpoints::single(format!("{}/ws", twin.ws_url), twin.rest_url.clone());
+        let recording = Recording::start(tmp.path(), &plan, endpoints, None);
+        recording.reach(3).await;
+        recording.settle().await;
+        // A snapshot is asked for once a stream is heard.
+        for count in [100, 500] {
+            twin.step(count).await;
+            assert!(twin.quiesce().await);
+            recording.settle().await;
+        }
+        let mut outcome = recording.end().await;
+        assert!(outcome.meter.frames >= 500 && outcome.meter.answers > 0, "{:?}", outcome.meter);
+        for symbol in &symbols {
+            let truth = twin.truth(symbol).unwrap();
+            let slot = outcome.subject.shelf().by_name(symbol).unwrap();
+            let decimals = (slot.instrument.price_decimals, slot.instrument.qty_decimals);
+            assert_eq!(decimals, (8, 8), "the twin counts in 1e-8");
+            let mut book = Book::default();
+            for (side, levels) in [(BookSide::Bid, &truth.bids), (BookSide::Ask, &truth.asks)] {
+                for (price, size) in levels {
+                    book.set(side, *price, *size);
+                }
+            }
+            assert_eq!(slot.book, book, "{symbol} ab {ab}");
         }
         check(tmp.path(), &plan, &mut outcome);
     }
