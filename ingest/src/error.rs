@@ -163,6 +163,14 @@ pub enum IngestError {
         /// The first demo address.
         demo: String,
     },
+    /// A request could not be signed.
+    #[error("{detail}")]
+    Unsigned {
+        /// The signer's own stable code.
+        code: &'static str,
+        /// What is wrong.
+        detail: String,
+    },
     /// The edge has more deeds waiting than its queue holds.
     #[error("the edge's queue of {0} deeds is full")]
     QueueFull(usize),
@@ -200,6 +208,7 @@ impl IngestError {
             Self::TlsMissing(_) => "tls_missing",
             Self::NoEndpoint { .. } => "no_endpoint",
             Self::MixedWorlds { .. } => "mixed_worlds",
+            Self::Unsigned { code, .. } => code,
             Self::QueueFull(_) => "queue_full",
             Self::EdgeStopped => "edge_stopped",
         }

@@ -218,7 +218,7 @@ impl Hub {
         let (commands, orders) = mpsc::channel(self.limits.sends.max(1));
         self.conns.insert(conn, commands);
         let conn = ws::Conn {
-            conn,
+            number: conn,
             url: self.sockets.get(usize::from(socket)).cloned().unwrap_or_default(),
             limits: self.limits.clone(),
             signer: self.signer.clone(),
@@ -226,7 +226,7 @@ impl Hub {
             sink: self.sink.clone(),
         };
         self.tasks.spawn(async move {
-            let no = conn.conn;
+            let no = conn.number;
             conn.run().await;
             no
         });

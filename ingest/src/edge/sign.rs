@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::kalshi_sign::KalshiSigner;
 use super::seen::clocks;
 use crate::error::IngestError;
 
@@ -10,6 +11,14 @@ pub trait Signer: Send + Sync {
     /// The headers of one request. `method` in capitals, `path` without query, `now_ms` since the Unix epoch. Errors:
     /// the key cannot sign.
     fn headers(&self, method: &str, path: &str, now_ms: i64) -> Result<Vec<(String, String)>, IngestError>;
+}
+
+impl Signer for KalshiSigner {
+    fn headers(&self, method: &str, path: &str, now_ms: i64) -> Result<Vec<(String, String)>, IngestError> {
+        let signed = Self::headers(self, method, path, now_ms)
+            .map_err(|error| IngestError::Unsigned { code: error.code(), detail: error.to_string() })?;
+        Ok(signed.map(|(name, value)| (name.to_owned(), value)).into())
+    }
 }
 
 /// The headers of a request as of now; none without a signer. Signing may take milliseconds, so it has a thread of

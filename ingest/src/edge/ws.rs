@@ -24,7 +24,7 @@ type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 /// One connection and its queues.
 pub(super) struct Conn {
-    pub(super) conn: u32,
+    pub(super) number: u32,
     pub(super) url: String,
     pub(super) limits: EdgeLimits,
     pub(super) signer: Option<Arc<dyn Signer>>,
@@ -35,7 +35,7 @@ pub(super) struct Conn {
 impl Conn {
     /// Opens the connection and pumps frames into the sink in their order until either side ends it.
     pub(super) async fn run(mut self) {
-        let conn = self.conn;
+        let conn = self.number;
         let reason = match self.open().await {
             Ok(mut socket) => {
                 if self.sink.send(Seen::now(Raw::Connected { conn })).await.is_err() {
@@ -86,7 +86,7 @@ impl Conn {
                 Some(Err(error)) => return format!("read: {error}"),
                 None => return "ended by the venue".to_owned(),
             };
-            let seen = Seen::now(Raw::Frame { conn: self.conn, bytes });
+            let seen = Seen::now(Raw::Frame { conn: self.number, bytes });
             if self.sink.send(seen).await.is_err() {
                 return "the reader is gone".to_owned();
             }

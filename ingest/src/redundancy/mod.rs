@@ -257,15 +257,13 @@ impl<M: VenueMachine> Redundant<M> {
     fn once(&mut self, leg: usize, row: TapeRow, out: &mut Vec<VenueOutput>) {
         let trade = matches!(row.body, TapeBody::Trade(_));
         let memory = if trade { &mut self.trades } else { &mut self.others };
-        match memory.hear(leg, key(&row), self.now) {
-            Err(behind) => self.stats[leg].confirmed(behind, &mut self.shelf.counts),
-            Ok(()) => {
-                self.stats[leg].wins += 1;
-                self.shelf.counts.fills += u64::from(trade);
-                self.shelf.counts.rows += 1;
-                out.push(VenueOutput::Row(row));
-            }
+        if let Err(behind) = memory.hear(leg, key(&row), self.now) {
+            return self.stats[leg].confirmed(behind, &mut self.shelf.counts);
         }
+        self.stats[leg].wins += 1;
+        self.shelf.counts.fills += u64::from(trade);
+        self.shelf.counts.rows += 1;
+        out.push(VenueOutput::Row(row));
     }
 
     /// A leg has said everything about a book that its record brought.
@@ -280,14 +278,13 @@ impl<M: VenueMachine> Redundant<M> {
                 story.legs[leg].cursor = None;
                 story.legs[leg].waiting = None;
             }
-            BookState::Stale { .. } => {}
             BookState::Live if touch.reset => self.reset(leg, &touch, hash, out),
             BookState::Live if touch.spoke && hash != ours => self.agree(leg, &touch, out),
             BookState::Live if story.level(leg) && hash != ours => {
                 story.legs[leg].cursor = None;
                 self.stats[leg].standbys += 1;
             }
-            BookState::Live => {}
+            BookState::Live | BookState::Stale { .. } => {}
         }
         if state.is_live() && !self.stories[no.0 as usize].follows(leg) {
             self.stand_by(leg, no, now);

@@ -10,6 +10,7 @@ pub mod doctor;
 pub mod keys;
 pub mod model_args;
 pub mod progress;
+pub mod record;
 pub mod replay;
 pub mod run;
 pub mod schemas;
@@ -41,6 +42,8 @@ pub enum Command {
     Demo(demo::DemoArgs),
     /// Run a node: all roles, or one of them.
     Run(run::RunArgs),
+    /// Record a venue: every frame archived, every book verified, live and again on replay.
+    Record(record::RecordArgs),
     /// Replay a finished run and check every derived record, score, payout and signal.
     Replay(replay::ReplayArgs),
     /// Turn a finished run into Parquet tables and an evaluation report.
@@ -64,6 +67,7 @@ pub fn run(command: Command) -> Result<ExitCode> {
     match command {
         Command::Demo(args) => demo::run(args),
         Command::Run(args) => run::run(args),
+        Command::Record(args) => record::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Backtest(args) => backtest::run(args),
         Command::Archive(args) => archive::run(args),

@@ -2,14 +2,17 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
 use ingest::Counts;
-use ingest::edge::Endpoints;
+use ingest::edge::kalshi_sign::KalshiSigner;
+use ingest::edge::{Endpoints, Signer};
 use ingest::redundancy::LegStats;
 use ingest::venue::VenueMachine as _;
+use rand::TryRng as _;
 use schemas::Venue;
 use serde_json::{Value, json};
 
@@ -99,7 +102,8 @@ impl RecordArgs {
             "nothing_to_record: {} needs {want}",
             self.venue
         );
-        let seed = rand::random();
+        let mut seed = [0; 32];
+        rand::rngs::SysRng.try_fill_bytes(&mut seed).context("the system has no randomness")?;
         Ok(Plan { venue: self.venue, names, indices: self.indices.clone(), ab: self.ab, seed })
     }
 
@@ -214,7 +218,10 @@ fn say(plan: &Plan, args: &RecordArgs, outcome: &Outcome, differing: usize, repl
         meter.frames, outcome.seconds, meter.answers, meter.bytes
     );
     println!("books      {} of {} live, {} gaps", shelf.live(), shelf.len(), shelf.counts.gaps);
-    println!("rows       {} ({} trades, {} quotes conflated)", meter.rows, outcome.mirror.trades, outcome.conflated);
+    println!(
+        "rows       {} ({} trades, {} quotes conflated)",
+        meter.rows, outcome.mirror.trades, outcome.conflated
+    );
     println!("latency    p50 {:.1} ms, p99 {:.1} ms", p50_us as f64 / 1e3, p99_us as f64 / 1e3);
     for (name, stats) in ["A", "B"].iter().zip(outcome.subject.legs().into_iter().flatten()) {
         println!("leg {name}      first with {}, confirmed {}", stats.wins, stats.duplicates);
@@ -230,20 +237,20 @@ fn say(plan: &Plan, args: &RecordArgs, outcome: &Outcome, differing: usize, repl
     }
 }
 
-/// What signs for the venue. Errors: Kalshi without a key, another venue with one, a key that cannot be read.
-fn signer(args: &RecordArgs) -> Result<Option<std::sync::Arc<dyn ingest::edge::Signer>>> {
-    let given = args.key_id.is_some() || args.private_key.is_some();
+/// What signs for the venue. Errors: Kalshi without a key, another venue with one, a key that cannot be used.
+fn signer(args: &RecordArgs) -> Result<Option<Arc<dyn Signer>>> {
     match (args.venue, &args.key_id, &args.private_key) {
         (Venue::Kalshi, Some(key_id), Some(file)) => {
-            let pem = std::fs::read(file).with_context(|| format!("key_unreadable: {}", file.display()))?;
-            let _ = (key_id, pem);
-            bail!("unsupported")
+            let unreadable = || format!("key_unreadable: {}", file.display());
+            let pem = std::fs::read(file).with_context(unreadable)?;
+            let signer = KalshiSigner::from_pem(key_id, &pem)
+                .map_err(|error| anyhow::anyhow!("{}: {}: {error}", error.code(), file.display()))?;
+            Ok(Some(Arc::new(signer)))
         }
-        (Venue::Kalshi, _, _) => bail!("key_missing: Kalshi signs every connection; give --key-id and --private-key"),
-        _ if args.private_key.is_some() => bail!("wrong_flag: {} takes no key", args.venue),
-        _ => {
-            let _ = given;
-            Ok(None)
+        (Venue::Kalshi, _, _) => {
+            bail!("key_missing: Kalshi signs every connection; give --key-id and --private-key")
         }
+        (venue, _, Some(_)) => bail!("wrong_flag: {venue} takes no key"),
+        _ => Ok(None),
     }
 }

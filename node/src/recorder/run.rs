@@ -44,7 +44,6 @@ impl Default for RunLimits {
             fetches: 64,
             max_frame_bytes: 16 << 20,
             max_body_bytes: 16 << 20,
-            pass_pings: false,
             ..EdgeLimits::default()
         };
         Self { rows: 65_536, edge, hash_rows: false }
@@ -81,10 +80,12 @@ pub async fn record<S: RawSink>(
     sink: S,
     endpoints: Endpoints,
     signer: Option<Arc<dyn Signer>>,
-    limits: RunLimits,
+    mut limits: RunLimits,
     bar: &ProgressBar,
     stop: impl Future<Output = ()>,
 ) -> Result<Outcome> {
+    // Kalshi's heartbeat is the only sign of life of a quiet market.
+    limits.edge.pass_pings = subject.venue() == Venue::Kalshi;
     endpoints.check().map_err(|error| anyhow::anyhow!("{}: {error}", error.code()))?;
     let first_seq = sink.next_seq();
     let (tx, rx) = mpsc::channel::<Seen>(SEEN);

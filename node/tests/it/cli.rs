@@ -6,7 +6,9 @@ use crate::support::{oraculo, texts};
 
 #[test]
 fn every_command_has_help_with_an_example() {
-    for command in ["demo", "run", "replay", "backtest", "keys", "doctor", "config", "bench", "schemas"] {
+    for command in
+        ["demo", "run", "record", "replay", "backtest", "keys", "doctor", "config", "bench", "schemas"]
+    {
         let out = oraculo(&[command, "--help"]);
         let (stdout, stderr) = texts(&out);
         assert!(out.status.success(), "{command}: {stderr}");

@@ -7,6 +7,7 @@ mod browser;
 mod cli;
 mod hostile;
 mod house;
+mod record;
 mod roles;
 mod support;
 mod tidy;
