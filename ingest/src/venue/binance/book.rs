@@ -131,13 +131,19 @@ impl Binance {
         self.read_levels(at, fields)?;
         let symbol = &mut self.symbols[at];
         let chained = symbol.sync == Sync::Chained;
+        let sent = origin.times.publish_at.or(origin.times.venue_at).unwrap_or_default();
         if event.last <= symbol.last {
+            // A repeat is as old as what it repeats; a newer message with older numbers means that the venue counts anew.
+            if chained && event.last < symbol.last && sent >= symbol.sent {
+                return Ok(false);
+            }
             let count = &mut self.shelf.counts;
             *(if chained { &mut count.duplicates } else { &mut count.stale_dropped }) += 1;
             return Ok(true);
         }
         let (true, Some(no)) = (event.follows(symbol.last, chained), symbol.no) else { return Ok(false) };
         symbol.last = event.last;
+        symbol.sent = sent;
         symbol.sync = Sync::Chained;
         origin.venue_seq = event.last.unsigned_abs();
         for Change { side, price, qty } in self.changes.iter().copied() {

@@ -111,6 +111,8 @@ struct Symbol {
     sync: Sync,
     /// Number of the newest change in the book.
     last: i64,
+    /// When the venue sent it.
+    sent: Timestamp,
     /// Whole frames that wait for the snapshot.
     buffer: VecDeque<Box<[u8]>>,
     tries: u32,
@@ -180,6 +182,7 @@ impl Binance {
                 decimals: None,
                 sync: Sync::Idle,
                 last: 0,
+                sent: Timestamp::ZERO,
                 buffer: VecDeque::new(),
                 tries: 0,
                 last_trade: 0,
