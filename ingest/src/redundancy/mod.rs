@@ -360,6 +360,13 @@ impl<M: VenueMachine> Redundant<M> {
         let follows = |l: usize| self.stories[no.0 as usize].follows(l);
         if [0, 1].into_iter().any(|l| live(l) && follows(l)) {
             self.shelf.heard(no, &touch.origin, out);
+            // Nobody live has confirmed everything: one catches up, or its own book is the better one.
+            let level = |l: usize| live(l) && self.stories[no.0 as usize].level(l);
+            if !level(0) && !level(1) {
+                let behind = [leg, 1 - leg].into_iter().find(|l| live(*l)).unwrap_or(leg);
+                let since = *self.stories[no.0 as usize].legs[behind].waiting.get_or_insert(self.now);
+                self.due = self.due.min(since.plus(self.config.switch_ns));
+            }
         } else if let Some(heir) = [leg, 1 - leg].into_iter().find(|l| live(*l)) {
             self.take_over(heir, touch, out);
         } else if states.iter().flatten().any(|state| matches!(state, BookState::Stale { .. })) {

@@ -87,6 +87,9 @@ impl Story {
         if next.change == change && hash.is_none_or(|hash| hash == next.hash) {
             let behind = now.since(next.at);
             self.legs[leg].cursor = Some(cursor + 1);
+            if cursor + 1 == self.end() {
+                self.legs[leg].waiting = None;
+            }
             self.trim();
             return Verdict::Duplicate(behind);
         }
@@ -99,8 +102,9 @@ impl Story {
         self.log.push_back(Said { change, hash, at: now });
         self.legs[leg].cursor = Some(self.end());
         self.legs[leg].waiting = None;
-        // The other leg is not the only one that speaks.
-        self.legs[1 - leg].waiting = None;
+        // The other leg is not the only one that speaks: if it stands by, its wait begins anew.
+        let other = &mut self.legs[1 - leg];
+        other.waiting = other.waiting.map(|_| now);
         self.trim();
     }
 

@@ -29,7 +29,7 @@ impl Mirror {
         let at = row.instrument.0 as usize;
         match row.body {
             TapeBody::Instrument(_) if at >= self.books.len() => {
-                self.books.resize_with(at + 1, Book::default)
+                self.books.resize_with(at + 1, Book::default);
             }
             TapeBody::Trade(_) => self.trades += 1,
             TapeBody::Clear => {

@@ -1,4 +1,5 @@
 //! The loop of a recording: sockets, archive, machine, consumer, clock; it ends when it is told to.
+#![allow(clippy::disallowed_methods, reason = "node starts the consumer's task")]
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -119,7 +120,9 @@ pub async fn record<S: RawSink>(
 async fn consume(mut rows: mpsc::Receiver<Vec<TapeRow>>, depth: Option<usize>) -> Mirror {
     let mut mirror = Mirror::new(depth);
     while let Some(batch) = rows.recv().await {
-        batch.iter().for_each(|row| mirror.read(row));
+        for row in &batch {
+            mirror.read(row);
+        }
     }
     mirror
 }

@@ -165,8 +165,8 @@ fn kalshi_books(twin: &KalshiTwinHandle, outcome: &Outcome) {
     }
 }
 
-fn signer(pem: &str) -> Option<Arc<dyn Signer>> {
-    Some(Arc::new(KalshiSigner::from_pem(KEY_ID, pem.as_bytes()).unwrap()))
+fn signer(pem: &str) -> Arc<dyn Signer> {
+    Arc::new(KalshiSigner::from_pem(KEY_ID, pem.as_bytes()).unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -175,7 +175,7 @@ async fn kalshi_is_recorded_signed_and_replayed() {
     let tmp = tempfile::tempdir().unwrap();
     let plan = plan(Venue::Kalshi, twin.tickers(), false);
     let endpoints = Endpoints::single(twin.ws_url.clone(), twin.rest_url.clone());
-    let recording = Recording::start(tmp.path(), &plan, endpoints, signer(&pem));
+    let recording = Recording::start(tmp.path(), &plan, endpoints, Some(signer(&pem)));
     recording.reach(8).await;
     recording.settle().await;
     assert_eq!(twin.step(400).await, 400);
@@ -205,7 +205,7 @@ async fn two_kalshi_connections_leave_no_gap_when_one_is_cut() {
     let tmp = tempfile::tempdir().unwrap();
     let plan = plan(Venue::Kalshi, twin.tickers(), true);
     let endpoints = Endpoints::single(twin.ws_url.clone(), twin.rest_url.clone());
-    let recording = Recording::start(tmp.path(), &plan, endpoints, signer(&pem));
+    let recording = Recording::start(tmp.path(), &plan, endpoints, Some(signer(&pem)));
     recording.reach(20).await;
     recording.settle().await;
     for _ in 0..3 {
