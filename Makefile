@@ -7,7 +7,7 @@ DEMO_FEATURES := --no-default-features
 DEMO_BIN := $(CARGO_TARGET_DIR)/demo/oraculo
 ARGS ?=
 
-.PHONY: help demo test lint bench ort models gpu-check setup-test release
+.PHONY: help demo test lint bench fuzz ort models gpu-check setup-test release
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -42,6 +42,10 @@ lint: ## rustfmt, clippy with warnings as errors, cargo-deny where installed
 bench: ort ## the numbers of docs/benchmarks.md
 	$(CARGO) build --locked --release -p node $(DEMO_FEATURES)
 	$(CARGO_TARGET_DIR)/release/oraculo bench $(ARGS)
+
+SECONDS_EACH ?= 600
+fuzz: ## fuzz every decoder (SECONDS_EACH=600 JOBS=2); needs a C++ compiler
+	@bash scripts/fuzz.sh $(SECONDS_EACH)
 
 models: ## retrain the model bundles (needs ../shared/data/candles; see models/README.md)
 	python3 -m venv .venv && .venv/bin/pip install -q -r models/requirements.txt

@@ -9,7 +9,8 @@ FILES = {
     "kalshi": ["kalshi/*.json*"],
     "polymarket": ["polymarket/nautilus_test_data/*.json"],
     "rtds": ["polymarket/nautilus_test_data/*rtds*.json"],
-    "gamma": ["polymarket/nautilus_test_data/*gamma*.json", "polymarket/nautilus_test_data/*clob*.json"],
+    "polymarket_rest": ["polymarket/nautilus_test_data/*.json"],
+    "kalshi_rest": ["kalshi/*.json*"],
     "binance": ["crypto-ws/*BINANCE*ws*", "crypto-ws/*BINANCE*http*"],
     "coinbase": ["crypto-ws/*COINBASE*"],
     "kraken": ["crypto-ws/*KRAKEN*"],
@@ -47,6 +48,9 @@ def main():
             lines = frames(path)
             for start in range(0, min(len(lines), 120), 6):
                 seed = b"\n".join(lines[start : start + 6])
+                if target.endswith("_rest"):
+                    # The first byte chooses the decoder.
+                    seed = bytes([count % 12]) + lines[start]
                 if len(seed) <= 16_384:
                     with open(os.path.join(corpus, f"seed-{count:04}"), "wb") as out:
                         out.write(seed)
