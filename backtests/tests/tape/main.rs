@@ -1,6 +1,10 @@
 //! The tape as Parquet: every table written, read again, and written twice with the same bytes; recorded Parquet read as lines.
 #![cfg(feature = "tables")]
-#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test target: it fails by panicking and skips loudly")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test target: it fails by panicking and skips loudly"
+)]
 
 use std::fs::File;
 use std::path::{Path, PathBuf};

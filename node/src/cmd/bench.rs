@@ -2,6 +2,7 @@
 #![allow(clippy::disallowed_methods, reason = "a benchmark reads clocks and starts threads")]
 
 mod archive;
+mod cold;
 mod ingest;
 mod peers;
 mod workload;
@@ -47,6 +48,9 @@ pub struct BenchArgs {
     /// Seed of the simulated day.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Assets of the cold start, two per market.
+    #[arg(long, default_value_t = 10_000)]
+    assets: usize,
     /// Messages of each made-up venue session.
     #[arg(long, default_value_t = 300_000)]
     messages: usize,
@@ -69,17 +73,30 @@ enum What {
 /// Measures, one after the other.
 pub fn run(args: &BenchArgs) -> Result<ExitCode> {
     anyhow::ensure!(args.messages >= 1_000, "--messages must be at least 1000");
+    anyhow::ensure!((2..=20_000).contains(&args.assets), "--assets must be 2 to 20000");
     let report = match args.what {
-        What::Ingest => ingest::run(args.messages)?,
+        What::Ingest => market_data(args)?,
         What::System => system(args)?,
         What::All => {
             let mut report = system(args)?;
-            report["ingest"] = ingest::run(args.messages)?;
+            report["ingest"] = market_data(args)?;
             report
         }
     };
     println!("{}", if args.json { report.to_string() } else { serde_json::to_string_pretty(&report)? });
     Ok(ExitCode::SUCCESS)
+}
+
+fn market_data(args: &BenchArgs) -> Result<Value> {
+    let mut report = ingest::run(args.messages)?;
+    let markets = args.assets / 2;
+    eprintln!("cold start of {} assets", 2 * markets);
+    let dir = args.dir.join(format!("cold-{}", std::process::id()));
+    let runtime = tokio::runtime::Runtime::new().context("starting the runtime")?;
+    let cold = runtime.block_on(cold::run(markets, &dir));
+    std::fs::remove_dir_all(&dir).with_context(|| format!("removing {}", dir.display()))?;
+    report["cold_start"] = cold?;
+    Ok(report)
 }
 
 fn system(args: &BenchArgs) -> Result<Value> {

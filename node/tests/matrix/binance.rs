@@ -24,7 +24,8 @@ async fn case(fault: &str) {
     config.venue.snapshot_skew = vec![0, -5, 7];
     let twin = BinanceTwin::spawn(config).unwrap();
     let symbols = ["BTCUSDT".to_owned(), "ETHUSDT".to_owned()];
-    let endpoints = Endpoints { sockets: vec![format!("{}/ws", twin.ws_url)], hosts: vec![twin.rest_url.clone()] };
+    let endpoints =
+        Endpoints { sockets: vec![format!("{}/ws", twin.ws_url)], hosts: vec![twin.rest_url.clone()] };
     let running = start(Subject::Single(machine(&symbols)), endpoints);
     while twin.stats().connections == 0 {
         tokio::time::sleep(Duration::from_millis(5)).await;

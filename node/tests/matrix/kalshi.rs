@@ -14,7 +14,8 @@ use crate::support::{MESSAGES, RATE, Side, ZOMBIE_NS, faults, start};
 
 pub(crate) fn twin(fault: &str) -> KalshiTwinHandle {
     let venue = VenueConfig { markets: MarketSpec::many(8), faults: faults(fault), ..VenueConfig::default() };
-    KalshiTwin::spawn(KalshiTwinConfig { venue, check_signatures: false, ..KalshiTwinConfig::default() }).unwrap()
+    KalshiTwin::spawn(KalshiTwinConfig { venue, check_signatures: false, ..KalshiTwinConfig::default() })
+        .unwrap()
 }
 
 pub(crate) fn endpoints(twin: &KalshiTwinHandle) -> Endpoints {
@@ -23,7 +24,11 @@ pub(crate) fn endpoints(twin: &KalshiTwinHandle) -> Endpoints {
 
 pub(crate) fn machine(tickers: &[String], leg: u8) -> VenueBox {
     let link = LinkConfig { zombie_ns: ZOMBIE_NS, seed: [leg; 32], ..LinkConfig::default() };
-    VenueBox(Box::new(Kalshi::new(KalshiConfig { tickers: tickers.to_vec(), link, ..KalshiConfig::default() })))
+    VenueBox(Box::new(Kalshi::new(KalshiConfig {
+        tickers: tickers.to_vec(),
+        link,
+        ..KalshiConfig::default()
+    })))
 }
 
 /// The true sides in our terms: an offer of yes is a bid for no.
@@ -57,7 +62,10 @@ async fn case(fault: &str) {
         if !told.contains(&trade.id) {
             lost += 1;
             let at = Timestamp::from_millis(trade.at_us / 1_000);
-            assert!(ended.covered(&trade.ticker, at), "{fault}: trade {trade:?} is missing and no gap says so");
+            assert!(
+                ended.covered(&trade.ticker, at),
+                "{fault}: trade {trade:?} is missing and no gap says so"
+            );
         }
     }
     if matches!(fault, "none" | "duplicate" | "garbage" | "tick_change") {
@@ -68,7 +76,7 @@ async fn case(fault: &str) {
 }
 
 fn uuid(id: [u8; 16]) -> String {
-    let hex: String = id.iter().map(|b| format!("{b:02x}")).collect();
+    let hex = hex::encode(id);
     format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
 }
 

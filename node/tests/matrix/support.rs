@@ -25,8 +25,11 @@ pub(crate) const ZOMBIE_NS: i64 = 2_500_000_000;
 /// How long books may take to be live again once the twin rests.
 const PATIENCE: Duration = Duration::from_millis(1_800);
 
-/// The faults of the matrix: a name and what it does at these messages.
-pub(crate) const FAULTS: [(&str, fn(&mut WireFaults)); 11] = [
+/// What a fault does at these messages.
+type Set = fn(&mut WireFaults);
+
+/// The faults of the matrix by name.
+pub(crate) const FAULTS: [(&str, Set); 11] = [
     ("none", |_| {}),
     ("drop", |f| f.drop.extend(AT)),
     ("duplicate", |f| f.duplicate.extend(AT)),
@@ -154,7 +157,11 @@ impl Ended {
                 TapeBody::Clear => *book = Default::default(),
                 TapeBody::Level { side, price, qty, .. } => {
                     let side = &mut book[usize::from(side == BookSide::Ask)];
-                    if qty > 0 { side.insert(price, qty) } else { side.remove(&price) };
+                    if qty > 0 {
+                        side.insert(price, qty)
+                    } else {
+                        side.remove(&price)
+                    };
                 }
                 _ => {}
             }
@@ -188,7 +195,7 @@ impl Ended {
         let mut first_live = None;
         let mut found = false;
         for row in &self.rows {
-            if !shelf.slot(row.instrument).is_some_and(|slot| slot.instrument.native == native) {
+            if shelf.slot(row.instrument).is_none_or(|slot| slot.instrument.native != native) {
                 continue;
             }
             match row.body {

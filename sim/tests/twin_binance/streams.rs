@@ -74,7 +74,7 @@ async fn candles_close_once_and_sum_the_trades() {
     let mut client = Client::streams(&twin, "btcusdt@kline_1m").await;
     for _ in 0..3 {
         twin.step(300).await;
-        twin.advance(Duration::from_secs(60));
+        twin.advance(Duration::from_mins(1));
     }
     let frames = client.hear_all(100).await;
     let closed: Vec<_> = frames.iter().map(|f| &f["data"]["k"]).filter(|k| k["x"] == true).collect();

@@ -89,7 +89,7 @@ async fn the_whole_life_of_a_market_is_told_in_order() {
     assert_eq!(seqs, (1..=life.len() as u64).collect::<Vec<_>>());
     let kinds: Vec<&str> = frames
         .iter()
-        .map(|frame| frame["msg"]["event_type"].as_str().unwrap_or(frame["type"].as_str().unwrap()))
+        .map(|frame| frame["msg"]["event_type"].as_str().unwrap_or_else(|| frame["type"].as_str().unwrap()))
         .collect();
     let want = [
         "event_lifecycle",

@@ -137,9 +137,8 @@ impl Client {
     /// The next text frame; `None` when the connection is over.
     pub(crate) async fn hear_text(&mut self) -> Option<String> {
         loop {
-            match self.hear_message().await? {
-                Message::Text(text) => return Some(text.to_string()),
-                _ => {}
+            if let Message::Text(text) = self.hear_message().await? {
+                return Some(text.to_string());
             }
         }
     }
@@ -158,7 +157,7 @@ impl Client {
         while let Ok(next) = tokio::time::timeout_at(deadline, self.ws.next()).await {
             match next {
                 Some(Ok(Message::Text(text))) => {
-                    out.push(serde_json::from_str(&text).unwrap_or(Value::String(text.to_string())));
+                    out.push(serde_json::from_str(&text).unwrap_or_else(|_| Value::String(text.to_string())));
                     deadline = tokio::time::Instant::now() + silence;
                 }
                 Some(Ok(Message::Close(_)) | Err(_)) | None => break,

@@ -44,7 +44,7 @@ async fn pages(twin: &KalshiTwinHandle, path: &str, key: &str) -> Vec<Value> {
     loop {
         let body = get(twin, &format!("{path}&cursor={cursor}")).await;
         out.extend(body[key].as_array().unwrap().clone());
-        cursor = body["cursor"].as_str().unwrap().to_owned();
+        body["cursor"].as_str().unwrap().clone_into(&mut cursor);
         if cursor.is_empty() {
             return out;
         }
@@ -117,7 +117,7 @@ async fn candles_join_the_minutes_and_have_no_price_without_a_trade() {
     let twin = KalshiTwin::spawn(config).unwrap();
     for _ in 0..3 {
         twin.step(1_000).await;
-        twin.advance(Duration::from_secs(60));
+        twin.advance(Duration::from_mins(1));
     }
     let ticker = twin.tickers()[0].clone();
     let path = |minutes: i64| {

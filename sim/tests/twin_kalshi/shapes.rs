@@ -48,7 +48,9 @@ fn form(key: &str, value: &Value) -> String {
         Value::Number(number) => format!("number {}", number.is_i64() || number.is_u64()),
         Value::Bool(_) => "bool".to_owned(),
         Value::Null => "null".to_owned(),
-        Value::Array(items) => items.first().map_or("[]".to_owned(), |item| format!("[{}]", form(key, item))),
+        Value::Array(items) => {
+            items.first().map_or_else(|| "[]".to_owned(), |item| format!("[{}]", form(key, item)))
+        }
         Value::Object(fields) => {
             let fields: Vec<String> = fields.iter().map(|(k, v)| format!("{k}:{}", form(k, v))).collect();
             format!("{{{}}}", fields.join(","))

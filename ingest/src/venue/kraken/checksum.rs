@@ -54,10 +54,10 @@ mod tests {
         }
         let mut text = String::new();
         for at in 0..10 {
-            text += &format!("{}{}", 100 + at, 7 + at);
+            text.extend([(100 + at).to_string(), (7 + at).to_string()]);
         }
         for at in 0..10 {
-            text += &format!("{}5", 99 - at);
+            text.extend([(99 - at).to_string(), "5".to_owned()]);
         }
         assert_eq!(checksum(&book), crc32fast::hash(text.as_bytes()));
     }

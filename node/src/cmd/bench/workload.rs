@@ -165,7 +165,8 @@ fn snapshot(names: &Names, book: &Sides, token: usize) -> Vec<u8> {
 
 fn price_change(names: &Names, book: &Sides, token: usize, cents: u64, hash: &str, n: usize) -> Vec<u8> {
     let best = |side: &BTreeMap<u64, u64>| side.keys().next_back().copied();
-    let price = |cents: Option<u64>, none: &str| cents.map_or(none.to_owned(), |c| format!("0.{c:02}"));
+    let price =
+        |cents: Option<u64>, none: &str| cents.map_or_else(|| none.to_owned(), |c| format!("0.{c:02}"));
     let size = shares(book[token].get(&cents).copied().unwrap_or(0));
     let change = |of: usize, price_text: String, side: &str| {
         let bid = price(best(&book[of]), "0");

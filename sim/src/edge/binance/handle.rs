@@ -87,7 +87,7 @@ impl BinanceTwinHandle {
     /// is empty (five seconds at most). `false` if a queue did not empty.
     pub async fn quiesce(&self) -> bool {
         self.run(0);
-        self.with(|venue, now_ms| venue.settle(now_ms));
+        self.with(BinanceVenue::settle);
         self.wait_until(|venue| venue.backlog() == 0).await
     }
 

@@ -64,7 +64,7 @@ fn trades(venue: &BinanceVenue, name: &str, from: Option<u64>, limit: usize) -> 
         return (400, r#"{"code":-1121,"msg":"Invalid symbol."}"#.to_owned());
     };
     let all = &symbol.trades;
-    let skip = from.map_or(all.len().saturating_sub(limit), |id| id.saturating_sub(1) as usize);
+    let skip = from.map_or_else(|| all.len().saturating_sub(limit), |id| id.saturating_sub(1) as usize);
     let one = |trade| {
         let mut value: Value = serde_json::from_str(&wire::agg_trade(trade)).unwrap_or_default();
         if let Some(fields) = value.as_object_mut() {
@@ -72,5 +72,5 @@ fn trades(venue: &BinanceVenue, name: &str, from: Option<u64>, limit: usize) -> 
         }
         value
     };
-    (200, Value::from_iter(all.iter().skip(skip).take(limit).map(one)).to_string())
+    (200, all.iter().skip(skip).take(limit).map(one).collect::<Value>().to_string())
 }

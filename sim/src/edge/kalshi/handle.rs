@@ -179,7 +179,7 @@ impl KalshiTwinHandle {
 
     /// Acknowledges the updates that wait, the youngest first.
     pub fn release_acks(&self) {
-        self.with(|venue, now_us| venue.release_acks(now_us));
+        self.with(KalshiVenue::release_acks);
     }
 
     /// What was counted so far.

@@ -90,13 +90,13 @@ pub fn parse(text: &str) -> Result<Command, Refused> {
     let id = value.get("id").and_then(Value::as_u64).filter(|id| *id > 0);
     let refuse = |code| Refused { id, sid: None, code };
     let params = value.get("params").filter(|p| p.is_object());
-    let need = || params.ok_or(refuse(2));
+    let need = || params.ok_or_else(|| refuse(2));
     let kind = match value.get("cmd").and_then(Value::as_str) {
         Some("subscribe") => subscribe(need()?).map_err(refuse)?,
-        Some("unsubscribe") => Kind::Unsubscribe(sids(need()?).ok_or(refuse(4))?),
+        Some("unsubscribe") => Kind::Unsubscribe(sids(need()?).ok_or_else(|| refuse(4))?),
         Some("update_subscription") => {
             let params = need()?;
-            let sid = one_sid(params).ok_or(refuse(12))?;
+            let sid = one_sid(params).ok_or_else(|| refuse(12))?;
             update(params, sid).map_err(|code| Refused { id, sid: Some(sid), code })?
         }
         Some("list_subscriptions") => Kind::List,

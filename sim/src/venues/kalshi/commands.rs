@@ -220,7 +220,7 @@ impl KalshiVenue {
     fn list(&mut self, conn: u64, id: Option<u64>) {
         let Some(session) = self.sessions.get_mut(&conn) else { return };
         let subs = session.subs.iter().map(|(sid, sub)| json!({"channel": sub.channel.name(), "sid": sid}));
-        let msg = serde_json::Value::from_iter(subs).to_string();
+        let msg = subs.collect::<serde_json::Value>().to_string();
         session.push(wire::frame("ok", id, None, None, Some(&msg)));
     }
 
@@ -230,9 +230,9 @@ impl KalshiVenue {
         let (mut sid, mut code) = (refused.sid, refused.code);
         let mut seq = None;
         if let Some(named) = sid {
-            match session.subs.get_mut(&named) {
-                Some(sub) => seq = Some(sub.next_seq()),
-                None => (sid, code) = (None, 7),
+            seq = session.subs.get_mut(&named).map(Subscription::next_seq);
+            if seq.is_none() {
+                (sid, code) = (None, 7);
             }
         }
         let text = wire::frame("error", refused.id, sid, seq, Some(&wire::error(code)));

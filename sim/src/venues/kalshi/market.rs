@@ -319,7 +319,7 @@ impl Market {
         minute.ask.take(ask);
         minute.open_interest = self.open_interest;
         if let Some((price, count)) = trade {
-            minute.price.get_or_insert(Ohlc::at(price)).take(price);
+            minute.price.get_or_insert_with(|| Ohlc::at(price)).take(price);
             minute.volume += count;
             minute.notional += i128::from(price) * i128::from(count);
         }
