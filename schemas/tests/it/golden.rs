@@ -29,6 +29,9 @@ fn rendered() -> String {
     line("id", "rules_hash", samples::rules().hash().to_vec());
     let no_rule = schemas::Determination::Void(schemas::VoidReason::NoRule);
     line("determination", "void_no_rule", schemas::encode(&no_rule));
+    for (name, row) in crate::tape::rows() {
+        line("tape", name, schemas::encode(&row));
+    }
     out
 }
 

@@ -4,3 +4,4 @@
 mod golden;
 mod round_trip;
 mod samples;
+mod tape;
