@@ -6,9 +6,10 @@ use crate::support::{oraculo, texts};
 
 #[test]
 fn every_command_has_help_with_an_example() {
-    for command in
-        ["demo", "run", "record", "archive", "replay", "backtest", "keys", "doctor", "config", "bench", "schemas"]
-    {
+    for command in [
+        "demo", "run", "record", "archive", "replay", "backtest", "keys", "doctor", "config", "bench",
+        "schemas",
+    ] {
         let out = oraculo(&[command, "--help"]);
         let (stdout, stderr) = texts(&out);
         assert!(out.status.success(), "{command}: {stderr}");

@@ -10,7 +10,7 @@ use schemas::Timestamp;
 use sim::edge::kalshi::{KalshiTwin, KalshiTwinConfig, KalshiTwinHandle};
 use sim::venues::kalshi::{MarketSpec, VenueConfig};
 
-use crate::support::{MESSAGES, RATE, Side, ZOMBIE_NS, faults, start};
+use crate::support::{MESSAGES, RATE, Truth, ZOMBIE_NS, faults, start};
 
 pub(crate) fn twin(fault: &str) -> KalshiTwinHandle {
     let venue = VenueConfig { markets: MarketSpec::many(8), faults: faults(fault), ..VenueConfig::default() };
@@ -32,9 +32,13 @@ pub(crate) fn machine(tickers: &[String], leg: u8) -> VenueBox {
 }
 
 /// The true sides in our terms: an offer of yes is a bid for no.
-pub(crate) fn truth(twin: &KalshiTwinHandle, ticker: &str) -> (Side, Side) {
-    let book = twin.truth(ticker).unwrap();
-    (book.yes.clone(), book.no.iter().map(|(price, qty)| (1_000_000 - price, *qty)).collect())
+pub(crate) fn truth(twin: &KalshiTwinHandle) -> Vec<Truth> {
+    let of = |ticker: String| {
+        let book = twin.truth(&ticker).unwrap();
+        let asks = book.no.iter().map(|(price, qty)| (1_000_000 - price, *qty)).collect();
+        Truth { native: ticker, bids: book.yes, asks }
+    };
+    twin.tickers().into_iter().map(of).collect()
 }
 
 async fn case(fault: &str) {
@@ -49,12 +53,7 @@ async fn case(fault: &str) {
         tokio::time::sleep(std::time::Duration::from_millis(20_000 / RATE)).await;
     }
     assert!(twin.quiesce().await);
-    let ended = running.finish(Subject::Single(machine(&tickers, 0))).await;
-    for ticker in &tickers {
-        let (bids, asks) = truth(&twin, ticker);
-        ended.check_book(fault, ticker, &bids, &asks);
-    }
-    ended.check_tape(fault);
+    let ended = running.finish(fault, || Subject::Single(machine(&tickers, 0)), &truth(&twin)).await;
     let told: BTreeSet<String> =
         ended.trades(fault).into_iter().map(|(_, trade, _)| uuid(trade.id)).collect();
     let mut lost = 0;

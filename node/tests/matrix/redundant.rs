@@ -24,12 +24,7 @@ async fn kalshi_over_two_connections_tells_everything_once() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert!(twin.quiesce().await);
-    let ended = running.finish(make()).await;
-    for ticker in &tickers {
-        let (bids, asks) = kalshi::truth(&twin, ticker);
-        ended.check_book("two", ticker, &bids, &asks);
-    }
-    ended.check_tape("two");
+    let ended = running.finish("two", make, &kalshi::truth(&twin)).await;
     let told: BTreeSet<[u8; 16]> = ended.trades("two").into_iter().map(|(_, trade, _)| trade.id).collect();
     let wanted = twin.trades().len() - before;
     assert!(wanted > 20 && told.len() >= wanted, "{} of {wanted} trades", told.len());
@@ -46,12 +41,7 @@ async fn polymarket_over_two_connections_tells_everything_once() {
     let make = || Subject::pair([polymarket::machine(&assets, 0), polymarket::machine(&assets, 1)]);
     let running = start(make(), polymarket::endpoints(&twin));
     polymarket::run(&twin, 2 * assets.len()).await;
-    let ended = running.finish(make()).await;
-    for asset in &assets {
-        let (bids, asks) = polymarket::truth(&twin, asset);
-        ended.check_book("two", asset, &bids, &asks);
-    }
-    ended.check_tape("two");
+    let ended = running.finish("two", make, &polymarket::truth(&twin)).await;
     let mut told: BTreeMap<_, u32> = BTreeMap::new();
     for (native, trade, row) in ended.trades("two") {
         *told.entry((native, trade.price, trade.qty, row.times.venue_at.unwrap().millis())).or_default() += 1;

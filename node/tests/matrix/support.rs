@@ -22,8 +22,8 @@ pub(crate) const MESSAGES: u64 = 1_500;
 pub(crate) const RATE: u64 = 400;
 /// Silence after which a connection that answers pings is given up here, ns; the rest of the matrix never is so quiet.
 pub(crate) const ZOMBIE_NS: i64 = 2_500_000_000;
-/// How long books may take to be live again once the twin rests.
-const PATIENCE: Duration = Duration::from_millis(1_800);
+/// How long books may take to be the twin's once it rests, wall time; a busy machine is slow.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What a fault does at these messages.
 type Set = fn(&mut WireFaults);
@@ -108,19 +108,32 @@ pub(crate) struct Ended {
 }
 
 impl Running {
-    /// Waits until nothing has been seen for a while, stops, and reads the recording again with a fresh machine.
-    pub(crate) async fn finish(self, again: Subject) -> Ended {
-        tokio::time::sleep(PATIENCE).await;
+    /// Waits until a fresh machine that reads what was recorded so far has the true books, stops, and reads it all.
+    pub(crate) async fn finish(self, case: &str, make: impl Fn() -> Subject, truth: &[Truth]) -> Ended {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            let seen = self.seen.0.lock().unwrap().clone();
+            let (_, machine) = replay(make(), &seen);
+            if truth.iter().all(|book| book.is_held(&machine)) || tokio::time::Instant::now() > deadline {
+                break;
+            }
+        }
         self.stop.send(()).unwrap();
         let outcome = self.task.await.unwrap().unwrap();
         let seen = self.seen.0.lock().unwrap();
-        let (rows, digest) = replay(again, &seen);
-        assert_eq!(digest, outcome.digest, "live and replay end alike");
-        Ended { outcome, rows }
+        let (rows, machine) = replay(make(), &seen);
+        assert_eq!(machine.digest(), outcome.digest, "{case}: live and replay end alike");
+        for book in truth {
+            book.check(case, &outcome.subject);
+        }
+        let ended = Ended { outcome, rows };
+        ended.check_tape(case);
+        ended
     }
 }
 
-fn replay(mut machine: Subject, seen: &[Seen]) -> (Vec<TapeRow>, Digest) {
+fn replay(mut machine: Subject, seen: &[Seen]) -> (Vec<TapeRow>, Subject) {
     let (mut rows, mut out, mut at) = (Vec::new(), Vec::new(), Timestamp::ZERO);
     for (n, one) in seen.iter().enumerate() {
         at = at_of(at, one.wall, &one.raw);
@@ -130,26 +143,44 @@ fn replay(mut machine: Subject, seen: &[Seen]) -> (Vec<TapeRow>, Digest) {
             VenueOutput::Deed(_) => None,
         }));
     }
-    (rows, machine.digest())
+    (rows, machine)
 }
 
 /// A side as prices and quantities.
 pub(crate) type Side = BTreeMap<i64, i64>;
 
-impl Ended {
-    /// The book of a native name, as the machine and as the consumer's tape have it.
-    pub(crate) fn check_book(&self, case: &str, native: &str, bids: &Side, asks: &Side) {
-        let shelf = self.outcome.subject.shelf();
-        let slot = shelf.by_name(native).unwrap_or_else(|| panic!("{case}: {native} is unknown"));
-        assert_eq!(slot.state, BookState::Live, "{case}: {native}");
-        for (side, want) in [(BookSide::Bid, bids), (BookSide::Ask, asks)] {
-            let got: Side = slot.book.best_first(side).map(|l| (l.price, l.qty)).collect();
-            assert_eq!(&got, want, "{case}: {native} {side:?}");
-        }
+/// What a twin says a book holds.
+pub(crate) struct Truth {
+    pub(crate) native: String,
+    pub(crate) bids: Side,
+    pub(crate) asks: Side,
+}
+
+fn side_of(slot: &ingest::Slot, side: BookSide) -> Side {
+    slot.book.best_first(side).map(|level| (level.price, level.qty)).collect()
+}
+
+impl Truth {
+    fn is_held(&self, machine: &Subject) -> bool {
+        machine.shelf().by_name(&self.native).is_some_and(|slot| {
+            slot.state.is_live()
+                && side_of(slot, BookSide::Bid) == self.bids
+                && side_of(slot, BookSide::Ask) == self.asks
+        })
     }
 
+    fn check(&self, case: &str, machine: &Subject) {
+        let native = &self.native;
+        let slot = machine.shelf().by_name(native).unwrap_or_else(|| panic!("{case}: {native} is unknown"));
+        assert_eq!(slot.state, BookState::Live, "{case}: {native}");
+        assert_eq!(side_of(slot, BookSide::Bid), self.bids, "{case}: bids of {native}");
+        assert_eq!(side_of(slot, BookSide::Ask), self.asks, "{case}: asks of {native}");
+    }
+}
+
+impl Ended {
     /// The books that the rows alone give are those of the machine.
-    pub(crate) fn check_tape(&self, case: &str) {
+    fn check_tape(&self, case: &str) {
         let mut books: BTreeMap<InstrumentNo, [Side; 2]> = BTreeMap::new();
         for row in &self.rows {
             let book = books.entry(row.instrument).or_default();
@@ -169,8 +200,7 @@ impl Ended {
         for (no, slot) in self.outcome.subject.shelf().slots() {
             let book = books.remove(&no).unwrap_or_default();
             for (side, got) in [BookSide::Bid, BookSide::Ask].into_iter().zip(&book) {
-                let want: Side = slot.book.best_first(side).map(|l| (l.price, l.qty)).collect();
-                assert_eq!(got, &want, "{case}: the tape of {}", slot.instrument.native);
+                assert_eq!(got, &side_of(slot, side), "{case}: the tape of {}", slot.instrument.native);
             }
         }
     }
