@@ -133,7 +133,7 @@ fn index_frame(seq: u64, second: i64) -> String {
     });
     if second > TWAP - 60 {
         // Values rise evenly: the mean so far is that of the first and the newest one.
-        let mean = (tenths(TWAP - 59) + tenths(second)) / 2;
+        let mean = tenths(TWAP - 59).midpoint(tenths(second));
         msg["last_60s_windowed_average_15min"] = json!({ "value": eight(mean), "window_size": second - TWAP + 60,
             "window_start_ts_ms": (TWAP - 60) * 1_000 + 1, "window_end_ts_exclusive": ms + 1 });
     }
@@ -382,8 +382,11 @@ enum Step {
     Tick(String),
 }
 
+/// With its receive time.
+type TimedStep = (Timestamp, Step);
+
 /// Gamma's answers and the relay's frames of the recorded day, by receive time, and what Up paid.
-fn recorded() -> Option<(Vec<(Timestamp, Step)>, BTreeMap<String, u32>)> {
+fn recorded() -> Option<(Vec<TimedStep>, BTreeMap<String, u32>)> {
     let markets = gunzip("Ligengxin96_polymarket-data-samples__BTC-5m-markets-2026-06-08.jsonl.gz")?;
     let ticks = gunzip("Ligengxin96_polymarket-data-samples__BTCUSD-prices-2026-06-08.csv.gz")?;
     let (mut steps, mut paid) = (Vec::new(), BTreeMap::new());
