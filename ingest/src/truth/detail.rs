@@ -5,10 +5,12 @@
 //! and new names are both read: historical Kalshi objects drop the `_dollars` suffix. Other fields are skipped;
 //! `takerBaseFee` and `makerBaseFee` are skipped on purpose (legacy numbers that charge nobody).
 
-use schemas::{IndexPrice, Ppm};
+use minicbor::{Decode, Encode};
+use schemas::{IndexPrice, Ppm, Venue};
 
 use super::fees::{FeeChange, KalshiFeeType, PolymarketSchedule};
 use super::grid::{PriceRange, PriceRanges};
+use super::terms::Strike;
 use crate::decimal;
 use crate::scan::{Scan, ScanError};
 
@@ -48,6 +50,41 @@ pub struct Detail {
     pub settlement_value: Option<Ppm>,
     /// `listed`: whether the venue's listing still has the market.
     pub listed: Option<bool>,
+    /// The first of `outcomes`: the one that a payout is of.
+    pub first_outcome: Option<String>,
+}
+
+/// The parts of a Kalshi strike as they were told last. Messages tell them one by one: `strike_type` when a market is
+/// created, `floor_strike` when it opens.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub struct StrikeParts {
+    #[n(0)]
+    kind: Option<String>,
+    #[n(1)]
+    floor: Option<IndexPrice>,
+    #[n(2)]
+    cap: Option<IndexPrice>,
+}
+
+impl StrikeParts {
+    /// Takes the parts a detail tells; the detail then has all that were ever told.
+    pub fn complete(&mut self, detail: &mut Detail) {
+        fn join<T: Clone>(kept: &mut Option<T>, told: &mut Option<T>) {
+            match told {
+                Some(_) => kept.clone_from(told),
+                None => told.clone_from(kept),
+            }
+        }
+        join(&mut self.kind, &mut detail.strike_type);
+        join(&mut self.floor, &mut detail.floor);
+        join(&mut self.cap, &mut detail.cap);
+    }
+}
+
+/// The hash a rules text is known by: of Kalshi's `rules_primary` and `rules_secondary`, or of Polymarket's
+/// `description` in third place; an absent text counts as empty.
+pub fn rules_hash(texts: [Option<&str>; 3]) -> [u8; 32] {
+    schemas::id::derive("oraculo/rules-text/1", &texts.map(|text| text.unwrap_or_default().as_bytes()))
 }
 
 /// What has to be put together once all fields are read.
@@ -78,6 +115,18 @@ impl Detail {
         scan.end()?;
         out.compose(parts);
         Ok(out)
+    }
+
+    /// What the deciding value is held against, as this venue tells it.
+    ///
+    /// Polymarket names no type: its Up/Down markets have a price to beat, and a tie is Up. Where the first outcome is
+    /// Down, its token pays below that price.
+    pub fn strike(&self, venue: Venue) -> Option<Strike> {
+        if venue == Venue::Polymarket {
+            let down = self.first_outcome.as_deref() == Some("Down");
+            return self.floor.map(if down { Strike::Below } else { Strike::AtLeast });
+        }
+        self.strike_type.as_deref().and_then(|kind| Strike::kalshi(kind, self.floor, self.cap))
     }
 
     /// An object's members. Kalshi's lifecycle messages keep most of a market one level down.
@@ -112,6 +161,7 @@ impl Detail {
             b"cap_strike" => self.cap = index_value(scan)?,
             b"settlement_value_dollars" | b"settlement_value" => self.settlement_value = dollars_ppm(scan)?,
             b"listed" => self.listed = Some(scan.boolean()?),
+            b"outcomes" => self.first_outcome = first(scan)?,
             b"rules_hash" => self.rules_hash = hash(scan)?,
             _ => return parts.field(key, scan),
         }
@@ -123,9 +173,7 @@ impl Detail {
         self.prices =
             parts.ranges.or_else(named).or_else(|| parts.tick.and_then(|t| PriceRanges::uniform(t).ok()));
         if self.rules_hash.is_none() && parts.rules.iter().any(Option::is_some) {
-            let texts: Vec<&[u8]> =
-                parts.rules.iter().map(|t| t.as_deref().unwrap_or_default().as_bytes()).collect();
-            self.rules_hash = Some(schemas::id::derive("oraculo/rules-text/1", &texts));
+            self.rules_hash = Some(rules_hash(parts.rules.each_ref().map(Option::as_deref)));
         }
         self.fees = match (parts.schedule, parts.fees_enabled) {
             (_, Some(false)) => Some(FeeChange::Polymarket(Some(PolymarketSchedule::FREE))),
@@ -175,6 +223,28 @@ fn nullable<'a, T>(
 
 fn text(scan: &mut Scan<'_>) -> Result<Option<String>, ScanError> {
     nullable(scan, |scan| scan.text().map(std::borrow::Cow::into_owned))
+}
+
+/// The first text of a list, which may be written as JSON within a string.
+fn first(scan: &mut Scan<'_>) -> Result<Option<String>, ScanError> {
+    if !scan.starts(b'"') {
+        return first_of(scan);
+    }
+    let list = scan.text()?;
+    first_of(&mut Scan::new(list.as_bytes())).map_err(|_| scan.error("a list of outcomes was expected"))
+}
+
+fn first_of(scan: &mut Scan<'_>) -> Result<Option<String>, ScanError> {
+    if scan.null()? {
+        return Ok(None);
+    }
+    let mut found = None;
+    scan.array()?;
+    while scan.item()? {
+        let name = scan.text()?;
+        found.get_or_insert_with(|| name.into_owned());
+    }
+    Ok(found)
 }
 
 /// The digits of a number, written as a number or as a string; the empty string counts as null, as Kalshi writes it.

@@ -13,14 +13,11 @@ use schemas::{
 };
 
 use super::bitemporal::{History, Version};
-use super::detail::Detail;
+use super::detail::{Detail, StrikeParts};
 use super::fees::{FeeBook, FeeChange, FeeError, FeePath, FeeScope, FeeTerms};
 use super::grid::PriceRanges;
 use super::settler::Source;
-use super::terms::Strike;
-
-/// Kalshi's machine says this for a market where the exchange as a whole is meant; no ticker is in small letters.
-const EXCHANGE: &str = "exchange";
+use super::terms::{Strike, is_of_a_market};
 
 /// A phase in our words and the venue's.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -69,6 +66,9 @@ pub struct MarketHistory {
     /// When we first knew of it.
     #[n(10)]
     pub first_known: Timestamp,
+    /// The parts of its strike that were told, in the order of the rows.
+    #[n(11)]
+    parts: StrikeParts,
 }
 
 /// What held of a market.
@@ -181,11 +181,10 @@ impl LifecycleTable {
         let id = MarketId { venue: source.venue, native: row.market.clone() };
         let detail = Detail::parse(&row.detail);
         self.unreadable += u64::from(detail.is_err());
-        let detail = detail.unwrap_or_default();
+        let mut detail = detail.unwrap_or_default();
         let event = detail.event.clone();
         self.fees(&id, &detail, when);
-        // `event_lifecycle` and `event_fee_update` are about a whole event, pauses of the exchange about all: no market.
-        if row.said.starts_with("event_") || row.market == EXCHANGE {
+        if !is_of_a_market(row) {
             return;
         }
         let market = self.market(&id, when);
@@ -193,10 +192,11 @@ impl LifecycleTable {
         when.note(&mut market.stages, stage);
         when.note(&mut market.payouts, row.payout.filter(|p| p.is_valid()));
         when.note(&mut market.closes, row.closes_at);
-        let strike = detail.strike_type.as_deref().and_then(|t| Strike::kalshi(t, detail.floor, detail.cap));
-        // Polymarket names no type: Up/Down markets have a price to beat.
-        let to_beat = detail.floor.filter(|_| id.venue == Venue::Polymarket).map(Strike::AtLeast);
-        when.note(&mut market.strikes, strike.or(to_beat));
+        let told = detail.strike_type.is_some() || detail.floor.is_some() || detail.cap.is_some();
+        if id.venue == Venue::Kalshi {
+            market.parts.complete(&mut detail);
+        }
+        when.note(&mut market.strikes, detail.strike(id.venue).filter(|_| told));
         when.note(&mut market.prices, detail.prices);
         when.note(&mut market.rules, detail.rules_hash);
         when.note(&mut market.listings, detail.listed);

@@ -1,6 +1,7 @@
 //! What is true of a market beside its book: fees, settlement rules, lifecycle, cross-venue identity; never a forecast.
 
 pub mod bitemporal;
+pub mod canon;
 pub mod detail;
 pub mod evidence;
 pub mod fees;

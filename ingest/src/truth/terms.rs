@@ -1,7 +1,7 @@
 //! The terms of one market that its settlement needs: end, strike, index; taken from what venues say, never guessed.
 
 use minicbor::{Decode, Encode};
-use schemas::{IndexPrice, Market, MarketId, Ppm, Timestamp, Venue};
+use schemas::{IndexPrice, LifecycleRow, Market, MarketId, Ppm, Timestamp, Venue};
 
 use super::detail::Detail;
 use super::rules::Family;
@@ -152,8 +152,7 @@ impl MarketTerms {
     /// without a slug.
     pub fn from_detail(id: MarketId, closes_at: Option<Timestamp>, detail: &Detail) -> Option<Self> {
         if id.venue == Venue::Kalshi {
-            let strike = detail.strike_type.as_deref();
-            let strike = strike.and_then(|kind| Strike::kalshi(kind, detail.floor, detail.cap));
+            let strike = detail.strike(id.venue);
             let asset = crypto_15m(detail.series.as_deref().unwrap_or(&id.native));
             let index = asset.map(kalshi_index);
             let family = if index.is_some() { Family::KalshiCrypto15m } else { Family::Reported };
@@ -167,7 +166,7 @@ impl MarketTerms {
         Some(Self {
             family: Family::UpDown { interval_s },
             closes_at: closes_at.or(Some(end)),
-            strike: detail.floor.map(Strike::AtLeast),
+            strike: detail.strike(id.venue),
             index: Some(IndexKey::new(id.venue, &format!("{asset}usd"))),
             id,
         })
@@ -184,6 +183,15 @@ impl MarketTerms {
             index: Some(IndexKey::new(market.id.venue, &market.symbol)),
         }
     }
+}
+
+/// Kalshi's machine says this for a market where the exchange as a whole is meant; no ticker is in small letters.
+const EXCHANGE: &str = "exchange";
+
+/// Whether a row is about one market: `event_lifecycle` and `event_fee_update` are about a whole event, pauses of the
+/// exchange about all of them.
+pub fn is_of_a_market(row: &LifecycleRow) -> bool {
+    !row.said.starts_with("event_") && row.market != EXCHANGE
 }
 
 /// Kalshi's `result` and settlement value as one payout of yes; `None` while nothing or something contradictory is said.

@@ -269,13 +269,18 @@ fn trap_12_a_proposal_is_not_an_end_and_may_be_disputed_and_changed() {
     for (payouts, want) in [
         (json!([1_000_000, 0]), Ok(Some(Ppm::ONE))),
         (json!(["500000", "500000"]), Ok(Some(Ppm::HALF))),
-        (json!([0, 0]), Err("bad_field")),
+        (json!([0, 0]), Ok(None)),
+        (json!([600_000, 400_000]), Err("bad_field")),
+        (json!([1_000_000, 1_000_000]), Err("bad_field")),
         (json!([1_000_000]), Err("misaligned")),
         (Value::Null, Err("bad_shape")),
     ] {
         let got = read(uma("resolved", &[("payouts", payouts.clone())]));
         assert_eq!(got.map(|r| r.payout).map_err(|error| error.code()), want, "{payouts}");
     }
+    // Legacy: resolved with nothing for anybody is no resolution.
+    let legacy = read(uma("resolved", &[("payouts", json!([0, 0]))])).unwrap().row;
+    assert_eq!((legacy.phase, legacy.payout), (Phase::Closed, None));
     assert_eq!(read(uma("settled", &[])).unwrap_err().code(), "bad_field");
     let list = json!([uma("proposed", &[]), { "status": "proposed" }]).to_string();
     let list = resolutions(list.as_bytes()).unwrap();

@@ -9,6 +9,7 @@ mod lifecycle;
 mod recorded_day;
 mod settler;
 mod traps;
+mod venues;
 
 use ingest::truth::settler::{
     SettlementRecord, SettlementState, Settler, SettlerConfig, SettlerInput, Source,

@@ -13,7 +13,7 @@ use crate::{POLY, Run, life, row};
 /// Sixty days: from the recorded day to the first day of the average.
 const TO_TWAP_S: i64 = 60 * 86_400;
 
-fn gunzip(name: &str) -> Option<String> {
+pub(crate) fn gunzip(name: &str) -> Option<String> {
     let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data/polymarket")).join(name);
     let Ok(file) = std::fs::File::open(&path) else {
         eprintln!("SKIPPED: recorded data is absent: {}", path.display());
@@ -75,7 +75,7 @@ fn settle(rows: &[TapeRow]) -> Run {
 }
 
 /// Classes of records, with whether a settled payout is what the venue paid.
-fn tally(run: &Run, paid: &BTreeMap<String, u32>) -> BTreeMap<String, u32> {
+pub(crate) fn tally(run: &Run, paid: &BTreeMap<String, u32>) -> BTreeMap<String, u32> {
     let mut out = BTreeMap::new();
     for record in &run.said {
         let version = record.rule.unwrap().version;

@@ -5,6 +5,7 @@ use schemas::id::EvidenceHash;
 use schemas::{LifecycleRow, MarketId, Phase, Ppm, Timestamp};
 
 use super::record::{SettlementRecord, SettlementState, Standing};
+use crate::truth::detail::StrikeParts;
 use crate::truth::evidence::{Evidence, Said};
 use crate::truth::rules::{RuleRef, SettlementRule, rule_for};
 use crate::truth::settle::{Check, Finding, IndexValues, Unproved, judge};
@@ -59,6 +60,9 @@ pub(super) struct Case {
     /// States not said yet.
     #[n(8)]
     queue: Vec<SettlementState>,
+    /// The parts of its strike that were told.
+    #[n(9)]
+    pub(super) parts: StrikeParts,
 }
 
 /// Words kept for a market whose terms are not known; the oldest are dropped.
@@ -76,6 +80,7 @@ impl Case {
             last: None,
             no: 0,
             queue: Vec::new(),
+            parts: StrikeParts::default(),
         }
     }
 

@@ -18,7 +18,7 @@ pub use record::{SettlementRecord, SettlementState, Standing};
 use super::detail::Detail;
 use super::rules::Family;
 use super::settle::IndexValues;
-use super::terms::{IndexKey, MarketTerms};
+use super::terms::{IndexKey, MarketTerms, is_of_a_market};
 use case::Case;
 
 /// Settings of a [`Settler`]. All bounds are hard.
@@ -237,10 +237,17 @@ impl Settler {
         venue_at: Option<Timestamp>,
         out: &mut Vec<SettlementRecord>,
     ) {
+        if !is_of_a_market(row) {
+            return;
+        }
         let id = MarketId { venue: source.venue, native: row.market.clone() };
         let detail = Detail::parse(&row.detail);
         self.counts.unreadable_details += u64::from(detail.is_err());
-        let detail = detail.unwrap_or_default();
+        let mut detail = detail.unwrap_or_default();
+        let mut parts = self.cases.get(&id).map(|case| case.parts.clone()).unwrap_or_default();
+        if id.venue == Venue::Kalshi {
+            parts.complete(&mut detail);
+        }
         let outcome =
             matches!(row.phase, Phase::Determined | Phase::Disputed | Phase::Amended | Phase::Final);
         match MarketTerms::from_detail(id.clone(), row.closes_at, &detail) {
@@ -255,11 +262,13 @@ impl Settler {
                 self.bound();
             }
         }
-        if row.payout.is_some_and(|p| !p.is_valid()) {
-            self.counts.bad_payouts += 1;
-            return;
-        }
+        let bad = row.payout.is_some_and(|p| !p.is_valid());
+        self.counts.bad_payouts += u64::from(bad);
         if let Some(case) = self.cases.get_mut(&id) {
+            case.parts = parts;
+            if bad {
+                return;
+            }
             case.hear(row, venue_at);
         }
         self.flush(&id, out);

@@ -140,7 +140,8 @@ impl Kalshi {
             phase: life.phase,
             payout: life.payout,
             closes_at: life.closes_at,
-            detail: &life.detail,
+            detail: (&life.detail).into(),
+            whole: false,
         };
         self.tell_life(told, &origin, out);
         if let Some(ranges) = &life.ranges {

@@ -1,5 +1,6 @@
 //! A market's life in one form, whether the WebSocket or REST tells it; an outcome is named here and never judged.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use schemas::{LifecycleRow, Phase, Ppm, Timestamp};
@@ -8,6 +9,8 @@ use serde_json::{Map, Value};
 
 use super::wire::DOLLAR;
 use crate::decimal;
+use crate::truth::canon::canonical;
+use crate::truth::grid;
 
 /// A band of prices and its step, all in 1e-6 dollars.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -111,7 +114,7 @@ pub(super) fn scaled(value: &Value, decimals: u8) -> Option<i64> {
     }
 }
 
-/// `price_ranges`: bands that are not empty, in order, with a step.
+/// `price_ranges`: bands within a dollar that make a grid ([`grid::PriceRanges::new`]).
 pub(super) fn ranges(value: &Value) -> Said<Vec<PriceRange>> {
     #[derive(Deserialize)]
     struct Band<'a> {
@@ -126,13 +129,15 @@ pub(super) fn ranges(value: &Value) -> Said<Vec<PriceRange>> {
         let band = Band::deserialize(band).map_err(|_| WHAT)?;
         let read = |text: &str| decimal::parse(text.as_bytes(), 6).ok_or(WHAT);
         let range = PriceRange { start: read(band.start)?, end: read(band.end)?, step: read(band.step)? };
-        if range.step <= 0 || range.start < 0 || range.start >= range.end || range.end > DOLLAR {
+        if range.start < 0 || range.end > DOLLAR {
             return Err(WHAT);
         }
         found.push(range);
     }
-    let ordered = found.windows(2).all(|pair| pair[0].end <= pair[1].start);
-    if found.is_empty() || !ordered { Err(WHAT) } else { Ok(found) }
+    // What is taken here must be a grid to those who read the row.
+    let bands = found.iter().map(|r| grid::PriceRange { start: r.start, end: r.end, step: r.step });
+    grid::PriceRanges::new(bands.collect()).map_err(|_| WHAT)?;
+    Ok(found)
 }
 
 /// What one yes contract pays, from `result` and the settlement value.
@@ -159,10 +164,19 @@ pub fn payout(result: Option<&str>, value: Option<&str>) -> Said<Option<Ppm>> {
     }
 }
 
-fn sorted(map: Map<String, Value>) -> String {
-    // serde_json's map is a BTreeMap here; this holds even if a dependency switches that.
-    let map: BTreeMap<String, Value> = map.into_iter().collect();
-    serde_json::to_string(&map).unwrap_or_default()
+/// What a row carries in fields of its own; the rest is its detail.
+const OWN: [&str; 7] = [
+    "market_ticker",
+    "event_type",
+    "result",
+    "settlement_value",
+    "close_ts",
+    "determination_ts",
+    "settled_ts",
+];
+
+fn detail(raw: &[u8], without: &[&str]) -> Said<String> {
+    canonical(raw, without).ok_or("an object of a known depth")
 }
 
 impl MarketLife {
@@ -196,7 +210,8 @@ impl MarketLife {
         if said == "close_date_updated" && closes_at.is_none() {
             return Err("close_ts");
         }
-        Ok(Self { ticker, said, phase, payout, closes_at, venue_at, ranges, detail: sorted(map) })
+        let detail = detail(raw, &OWN)?;
+        Ok(Self { ticker, said, phase, payout, closes_at, venue_at, ranges, detail })
     }
 }
 
@@ -204,7 +219,7 @@ impl EventLife {
     /// From the text of `msg`.
     pub fn decode(raw: &[u8]) -> Said<Self> {
         let mut map = object(raw)?;
-        let detail = sorted(map.clone());
+        let detail = detail(raw, &[])?;
         Ok(Self {
             event: filled(&mut map, "event_ticker")?,
             series: filled(&mut map, "series_ticker")?,
@@ -217,7 +232,7 @@ impl EventFee {
     /// From the text of `msg`; both overrides must be there, if only as null.
     pub fn decode(raw: &[u8]) -> Said<Self> {
         let mut map = object(raw)?;
-        let detail = sorted(map.clone());
+        let detail = detail(raw, &[])?;
         let event = filled(&mut map, "event_ticker")?;
         let kind = match map.remove("fee_type_override").ok_or("fee_type_override")? {
             Value::Null => None,
@@ -245,10 +260,12 @@ pub struct Known {
     pub payout: Option<Ppm>,
     /// When trading ends.
     pub closes_at: Option<Timestamp>,
+    /// Hash of the rest of its object as REST told it last.
+    pub object: Option<[u8; 32]>,
 }
 
 /// One thing told of a market's life, by WebSocket or REST.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Told<'a> {
     /// Ticker.
     pub ticker: &'a str,
@@ -260,8 +277,10 @@ pub struct Told<'a> {
     pub payout: Option<Ppm>,
     /// When trading ends.
     pub closes_at: Option<Timestamp>,
-    /// What else changed.
-    pub detail: &'a str,
+    /// What else changed, or, by REST, what else there is.
+    pub detail: Cow<'a, str>,
+    /// `detail` is the whole object, told again with every reading: it is news only where it differs.
+    pub whole: bool,
 }
 
 /// The lives of all markets that were heard of.
@@ -282,7 +301,8 @@ impl Lives {
     }
 
     /// Takes what was told; a row if it is news. A second determination with another outcome is an amendment. What is
-    /// not told again (`settled` names no outcome) stays as it was told last.
+    /// not told again (`settled` names no outcome) stays as it was told last. Where only the rest of an object differs
+    /// from its reading before, the row is a mere change.
     pub fn take(&mut self, told: Told<'_>) -> Option<LifecycleRow> {
         let before = self.get(told.ticker);
         let payout = told.payout.or_else(|| before.and_then(|b| b.payout));
@@ -294,10 +314,15 @@ impl Lives {
         };
         // A mere change does not move the market to another phase.
         let stands = if phase == Phase::Changed { before.map_or(phase, |b| b.phase) } else { phase };
-        let now = Known { phase: stands, payout, closes_at };
+        let object = before.and_then(|b| b.object);
+        let read =
+            told.whole.then(|| schemas::id::derive("oraculo/kalshi-object/1", &[told.detail.as_bytes()]));
+        let now = Known { phase: stands, payout, closes_at, object: read.or(object) };
         if phase != Phase::Changed && before == Some(now) {
             return None;
         }
+        let same = before.is_some_and(|b| Known { object: now.object, ..b } == now);
+        let phase = if same { Phase::Changed } else { phase };
         self.known.insert(told.ticker.to_owned(), now);
         Some(LifecycleRow {
             market: told.ticker.to_owned(),
@@ -305,7 +330,7 @@ impl Lives {
             said: told.said.to_owned(),
             payout,
             closes_at,
-            detail: told.detail.to_owned(),
+            detail: told.detail.into_owned(),
         })
     }
 }

@@ -559,6 +559,7 @@ impl Machine for Kalshi {
             own.extend(schemas::encode(&known.phase));
             own.extend(schemas::encode(&known.payout));
             own.extend(schemas::encode(&known.closes_at));
+            own.extend(known.object.iter().flatten());
         }
         own.push(u8::from(self.paused));
         parts.push(Digest::of(&own));

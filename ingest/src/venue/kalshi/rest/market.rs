@@ -1,12 +1,15 @@
 //! Markets, events and series as REST tells them; what a market paid is read here and decided nowhere here.
 
+use std::collections::BTreeMap;
+
 use schemas::{Phase, Ppm, Timestamp};
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::RestError;
 use super::num::{Count, Dollars, Factor, Time, Verbatim};
-use crate::venue::kalshi::life::{self, PriceRange, Told};
+use crate::venue::kalshi::life::{self, PriceRange};
 
 /// `market_type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -95,6 +98,32 @@ pub enum StrikeType {
     Custom,
     /// By structured targets.
     Structured,
+}
+
+impl MarketType {
+    /// The venue's word.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Binary => "binary",
+            Self::Scalar => "scalar",
+        }
+    }
+}
+
+impl StrikeType {
+    /// The venue's word.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Greater => "greater",
+            Self::GreaterOrEqual => "greater_or_equal",
+            Self::Less => "less",
+            Self::LessOrEqual => "less_or_equal",
+            Self::Between => "between",
+            Self::Functional => "functional",
+            Self::Custom => "custom",
+            Self::Structured => "structured",
+        }
+    }
 }
 
 /// One leg of a combination.
@@ -211,18 +240,6 @@ impl Market {
         Ok(payout)
     }
 
-    /// What it tells of the market's life; the same form as a WebSocket message gives.
-    pub fn told(&self) -> Result<Told<'_>, RestError> {
-        Ok(Told {
-            ticker: &self.ticker,
-            said: self.status.name(),
-            phase: self.status.phase(),
-            payout: self.payout()?,
-            closes_at: Some(self.close_time.0),
-            detail: "",
-        })
-    }
-
     /// Since when what it tells holds, as far as the venue says.
     pub fn since(&self) -> Option<Timestamp> {
         let settled = self.settlement_ts.filter(|_| self.status == MarketStatus::Finalized);
@@ -259,13 +276,10 @@ const RENAMED: [(&str, &str); 9] = [
     ("liquidity", "liquidity_dollars"),
 ];
 
-fn restored(value: Value) -> Result<Market, RestError> {
-    let Value::Object(mut map) = value else { return Err(RestError::shape("a market")) };
-    restore(&mut map);
-    serde_json::from_value(Value::Object(map)).map_err(|error| RestError::json(&error))
-}
-
-fn restore(map: &mut Map<String, Value>) {
+/// Numbers keep their own digits: the object is put together again as text.
+fn restored(raw: &RawValue) -> Result<Market, RestError> {
+    let json = |error: serde_json::Error| RestError::json(&error);
+    let mut map: BTreeMap<String, &RawValue> = serde_json::from_str(raw.get()).map_err(json)?;
     for (short, long) in RENAMED {
         if map.contains_key(long) {
             continue;
@@ -274,26 +288,28 @@ fn restore(map: &mut Map<String, Value>) {
             map.insert(long.to_owned(), value);
         }
     }
+    let text = serde_json::to_string(&map).map_err(json)?;
+    serde_json::from_str(&text).map_err(json)
 }
 
 /// `/historical/markets/{ticker}`: the same object, with or without the suffixes.
 pub fn historical_market(bytes: &[u8]) -> Result<Market, RestError> {
     #[derive(Deserialize)]
     struct Reply {
-        market: Value,
+        market: Box<RawValue>,
     }
-    restored(super::decode::<Reply>(bytes)?.market)
+    restored(&super::decode::<Reply>(bytes)?.market)
 }
 
 /// `/historical/markets`.
 pub fn historical_markets(bytes: &[u8]) -> Result<Markets, RestError> {
     #[derive(Deserialize)]
     struct Reply {
-        markets: Vec<Value>,
+        markets: Vec<Box<RawValue>>,
         cursor: String,
     }
     let reply: Reply = super::decode(bytes)?;
-    let markets = reply.markets.into_iter().map(restored).collect::<Result<_, _>>()?;
+    let markets = reply.markets.iter().map(|raw| restored(raw)).collect::<Result<_, _>>()?;
     Ok(Markets { markets, cursor: reply.cursor })
 }
 

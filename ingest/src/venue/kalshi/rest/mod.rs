@@ -12,6 +12,7 @@ mod num;
 mod pager;
 mod query;
 pub mod request;
+mod told;
 
 pub use account::{
     AccountLimits, Bucket, DayHours, EndpointCost, EndpointCosts, ExchangeStatus, IndexStatus, Maintenance,

@@ -55,7 +55,10 @@ impl<'de> Deserialize<'de> for Factor {
 
 impl<'de> Deserialize<'de> for Verbatim {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        serde_json::Number::deserialize(deserializer).map(|number| Self(number.to_string()))
+        // Not by way of a float: the digits count.
+        let raw = Box::<serde_json::value::RawValue>::deserialize(deserializer)?;
+        let number = raw.get().bytes().next().is_some_and(|b| b == b'-' || b.is_ascii_digit());
+        if number { Ok(Self(raw.get().to_owned())) } else { Err(D::Error::custom("a number")) }
     }
 }
 

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{RestError, RestResult, condition_id, epoch, from_json, number, optional};
+use crate::truth::terms::uma_payout;
 use schemas::fixed::MILLION;
 
 /// UMA's mark for a price that is not set.
@@ -145,7 +146,8 @@ pub struct Resolution {
     pub was_disputed: bool,
     /// The proposal, 1e-6; `None` if there is none.
     pub proposed: Option<i64>,
-    /// What the first outcome pays; only once it is resolved.
+    /// What the first outcome pays; only once it is resolved with payouts that name one (legacy markets are resolved
+    /// with (0, 0), which names none).
     pub payout: Option<Ppm>,
     /// The row's content.
     pub row: LifecycleRow,
@@ -181,7 +183,10 @@ pub fn resolution(bytes: &[u8]) -> RestResult<Resolution> {
         None => set(wire.proposed_price, "proposed_price")?,
     };
     let payout = payout(&wire, state)?;
-    let named = match state.phase() {
+    // Resolved without an outcome is not resolved: trading has ended, no more is certain.
+    let unresolved = state == UmaState::Resolved && payout.is_none();
+    let phase = if unresolved { Phase::Closed } else { state.phase() };
+    let named = match phase {
         Phase::Final => payout,
         Phase::Determined => proposed.and_then(half_or_whole),
         _ => None,
@@ -197,7 +202,7 @@ pub fn resolution(bytes: &[u8]) -> RestResult<Resolution> {
     });
     let row = LifecycleRow {
         market: market.clone(),
-        phase: state.phase(),
+        phase,
         said: wire.status.clone(),
         payout: named,
         closes_at: None,
@@ -224,7 +229,8 @@ fn half_or_whole(price: i64) -> Option<Ppm> {
     }
 }
 
-/// Two payouts that make one dollar; a resolved market must tell them.
+/// What the first outcome pays by both payouts, which a resolved market must tell; `None` for the (0, 0) of legacy
+/// markets. Any other pair is an error.
 fn payout(wire: &WireResolution<'_>, state: UmaState) -> RestResult<Option<Ppm>> {
     let resolved = state == UmaState::Resolved;
     let Some(list) = &wire.payouts else {
@@ -234,10 +240,10 @@ fn payout(wire: &WireResolution<'_>, state: UmaState) -> RestResult<Option<Ppm>>
         return Err(RestError::Misaligned { field: "payouts", want: 2, got: list.len() });
     };
     let (first, second) = (number(first, "payouts", 0)?, number(second, "payouts", 0)?);
-    let whole = first >= 0 && second >= 0 && first.checked_add(second) == Some(MILLION);
-    match (resolved, whole) {
-        (true, true) => Ok(Some(Ppm(first as u32))),
-        (true, false) => Err(RestError::field("payouts", &format!("{first} and {second}"))),
-        (false, _) => Ok(None),
+    if !resolved || (first, second) == (0, 0) {
+        return Ok(None);
     }
+    let ppm = |value: i64| u32::try_from(value).ok().map(Ppm);
+    let named = ppm(first).zip(ppm(second)).and_then(|(first, second)| uma_payout([first, second]));
+    named.map(Some).ok_or_else(|| RestError::field("payouts", &format!("{first} and {second}")))
 }

@@ -6,7 +6,7 @@
 //! recorded objects in `shared/data/polymarket`, docs.polymarket.com (Gamma markets API).
 
 use schemas::fixed::MILLION;
-use schemas::{LifecycleRow, Phase, Ppm, Timestamp};
+use schemas::{IndexPrice, LifecycleRow, Phase, Ppm, Timestamp};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -14,6 +14,8 @@ use super::{
     RestError, RestResult, condition_id, from_json, inner_list, number, optional, optional_instant, tokens,
 };
 use crate::decimal;
+use crate::truth::canon::{Fields, quoted};
+use crate::truth::detail::rules_hash;
 
 /// Most condition ids of one query.
 pub const MAX_CONDITION_IDS: usize = 100;
@@ -32,6 +34,16 @@ pub struct FeeSchedule {
 }
 
 impl FeeSchedule {
+    /// By the venue's own names, numbers as exact decimals.
+    fn json(&self) -> String {
+        let mut fields = Fields::default();
+        for (key, value) in [("rate", self.rate), ("exponent", self.exponent), ("rebateRate", self.rebate)] {
+            fields.text(key, Some(&decimal::print(value, 6)));
+        }
+        fields.plain("takerOnly", Some(self.taker_only));
+        fields.finish()
+    }
+
     /// The taker's fee in 1e-5 dollars: `shares * rate * (p * (1 - p))^exponent`, rounded to 5 decimals; less
     /// than the last of them is nothing.
     ///
@@ -107,6 +119,14 @@ pub struct GammaMarket {
     pub neg_risk: Option<NegRisk>,
     /// What takers pay, where the market says it.
     pub fees: Option<FeeSchedule>,
+    /// `feesEnabled`.
+    pub fees_enabled: Option<bool>,
+    /// `priceToBeat` of an Up/Down market, told by its event once it has started.
+    pub price_to_beat: Option<IndexPrice>,
+    /// `category`; legacy markets only.
+    pub category: Option<String>,
+    /// Hash of `description`, the text of its rules.
+    pub rules_hash: Option<[u8; 32]>,
     /// `umaResolutionStatus`.
     pub uma_status: Option<String>,
     /// `umaResolutionStatuses`.
@@ -163,6 +183,11 @@ struct WireMarket<'a> {
     neg_risk_market_id: Option<String>,
     #[serde(borrow)]
     fee_schedule: Option<WireFee<'a>>,
+    fees_enabled: Option<bool>,
+    category: Option<String>,
+    description: Option<String>,
+    #[serde(borrow)]
+    events: Option<Vec<WireParent<'a>>>,
     uma_resolution_status: Option<String>,
     uma_resolution_statuses: Option<String>,
     event_start_time: Option<String>,
@@ -183,6 +208,31 @@ struct WireFee<'a> {
     rebate_rate: &'a RawValue,
 }
 
+/// The event as its market repeats it.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WireParent<'a> {
+    slug: Option<String>,
+    #[serde(borrow)]
+    event_metadata: Option<WireMetadata<'a>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WireMetadata<'a> {
+    #[serde(borrow)]
+    price_to_beat: Option<&'a RawValue>,
+}
+
+impl WireMetadata<'_> {
+    /// From the number's own digits.
+    fn price(&self) -> RestResult<Option<IndexPrice>> {
+        let Some(raw) = self.price_to_beat else { return Ok(None) };
+        let price = IndexPrice::from_decimal(raw.get().trim_matches('"')).filter(|price| price.0 > 0);
+        price.map(Some).ok_or_else(|| RestError::field("priceToBeat", raw.get()))
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct WireEvent<'a> {
@@ -194,6 +244,8 @@ struct WireEvent<'a> {
     #[serde(rename = "negRiskMarketID")]
     neg_risk_market_id: Option<String>,
     neg_risk_augmented: Option<bool>,
+    #[serde(borrow)]
+    event_metadata: Option<WireMetadata<'a>>,
     #[serde(borrow)]
     markets: Vec<&'a RawValue>,
 }
@@ -230,6 +282,10 @@ pub fn market(bytes: &[u8]) -> RestResult<GammaMarket> {
         neg_risk: (wire.neg_risk == Some(true))
             .then(|| NegRisk { group: group(&wire.neg_risk_market_id), augmented: None }),
         fees: wire.fee_schedule.as_ref().map(fees).transpose()?,
+        fees_enabled: wire.fees_enabled,
+        price_to_beat: price_to_beat(&wire)?,
+        category: group(&wire.category),
+        rules_hash: wire.description.as_deref().map(|text| rules_hash([None, None, Some(text)])),
         uma_history: list(wire.uma_resolution_statuses.as_deref(), "umaResolutionStatuses")?,
         starts_at: optional_instant(wire.event_start_time.as_deref(), "eventStartTime")?,
         ends_at: optional_instant(wire.end_date.as_deref(), "endDate")?,
@@ -244,6 +300,13 @@ pub fn market(bytes: &[u8]) -> RestResult<GammaMarket> {
         uma_status: wire.uma_resolution_status.filter(|status| !status.is_empty()),
         resolution_source: wire.resolution_source.filter(|source| !source.is_empty()),
     })
+}
+
+/// What an event's market has to beat; it is told of the market that bears the event's own slug.
+fn price_to_beat(wire: &WireMarket<'_>) -> RestResult<Option<IndexPrice>> {
+    let own = |event: &&WireParent<'_>| event.slug.as_deref() == Some(wire.slug.as_str());
+    let metadata = wire.events.iter().flatten().find(own).and_then(|event| event.event_metadata.as_ref());
+    metadata.map_or(Ok(None), WireMetadata::price)
 }
 
 fn fees(wire: &WireFee<'_>) -> RestResult<FeeSchedule> {
@@ -288,6 +351,11 @@ fn event(wire: WireEvent<'_>) -> GammaEvent {
         if let (Some(own), Some(all)) = (&mut market.neg_risk, &neg_risk) {
             own.augmented = all.augmented;
             own.group = own.group.take().or_else(|| all.group.clone());
+        }
+        if market.slug == wire.slug
+            && let Some(metadata) = &wire.event_metadata
+        {
+            market.price_to_beat = metadata.price()?.or(market.price_to_beat);
         }
         Ok(market)
     };
@@ -337,36 +405,45 @@ impl GammaMarket {
 
     /// What is known of it as a row's content.
     pub fn lifecycle(&self) -> LifecycleRow {
-        let print = |value: i64| decimal::print(value, 6);
-        let fees = self.fees.map(|fees| {
-            serde_json::json!({
-                "exponent": print(fees.exponent),
-                "rate": print(fees.rate),
-                "rebate": print(fees.rebate),
-                "taker_only": fees.taker_only,
-            })
-        });
-        let neg_risk = self
-            .neg_risk
-            .as_ref()
-            .map(|group| serde_json::json!({ "augmented": group.augmented, "group": group.group }));
-        let detail = serde_json::json!({
-            "fees": fees,
-            "neg_risk": neg_risk,
-            "outcomes": self.outcomes.iter().map(|o| &o.name).collect::<Vec<_>>(),
-            "slug": self.slug,
-            "tick": self.tick.map(print),
-            "tokens": self.outcomes.iter().map(|o| &o.token).collect::<Vec<_>>(),
-            "uma": self.uma_history,
-        });
         LifecycleRow {
             market: self.condition_id.clone(),
             phase: self.phase(),
             said: self.uma_status.clone().unwrap_or_default(),
             payout: self.payout().ok().flatten(),
             closes_at: self.ends_at,
-            detail: detail.to_string(),
+            detail: self.terms().finish(),
         }
+    }
+
+    /// The terms by the venue's own names, the rules by the hash of their text; numbers as exact decimals.
+    fn terms(&self) -> Fields {
+        let print = |value: i64| decimal::print(value, 6);
+        let list = |texts: Vec<String>| format!("[{}]", texts.join(","));
+        let null = || "null".to_owned();
+        let mut fields = Fields::default();
+        fields.text("slug", Some(&self.slug));
+        fields.text("category", self.category.as_deref());
+        fields.text("questionID", self.question_id.as_deref());
+        fields.text("marketType", self.market_type.as_deref());
+        fields.text("resolutionSource", self.resolution_source.as_deref());
+        fields.text("priceToBeat", self.price_to_beat.map(|price| price.to_string()).as_deref());
+        fields.json("outcomes", list(self.outcomes.iter().map(|o| quoted(&o.name)).collect()));
+        let token = |o: &Outcome| o.token.as_deref().map_or_else(null, quoted);
+        fields.json("clobTokenIds", list(self.outcomes.iter().map(token).collect()));
+        fields.plain("feesEnabled", self.fees_enabled);
+        if let Some(fees) = &self.fees {
+            fields.json("feeSchedule", fees.json());
+        }
+        fields.text("orderPriceMinTickSize", self.tick.map(print).as_deref());
+        fields.text("orderMinSize", self.min_size.map(print).as_deref());
+        fields.plain("negRisk", self.neg_risk.as_ref().map(|_| true));
+        let group = self.neg_risk.as_ref();
+        fields.text("negRiskMarketID", group.and_then(|group| group.group.as_deref()));
+        fields.plain("negRiskAugmented", group.and_then(|group| group.augmented));
+        fields
+            .text("rules_hash", self.rules_hash.map(|hash| schemas::CommitHash(hash).to_string()).as_deref());
+        fields.json("umaResolutionStatuses", list(self.uma_history.iter().map(|s| quoted(s)).collect()));
+        fields
     }
 
     /// The row that says what changed since an earlier reading, if anything did: another phase, fee, grid, payout or
