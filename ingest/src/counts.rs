@@ -78,3 +78,36 @@ pub struct Counts {
     #[n(23)]
     pub venue_errors: u64,
 }
+
+impl Counts {
+    /// Both together.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            frames: self.frames + other.frames,
+            rows: self.rows + other.rows,
+            deltas: self.deltas + other.deltas,
+            snapshots: self.snapshots + other.snapshots,
+            gaps: self.gaps + other.gaps,
+            stale_dropped: self.stale_dropped + other.stale_dropped,
+            duplicates: self.duplicates + other.duplicates,
+            checksums_ok: self.checksums_ok + other.checksums_ok,
+            checksums_bad: self.checksums_bad + other.checksums_bad,
+            negative_levels: self.negative_levels + other.negative_levels,
+            crossed: self.crossed + other.crossed,
+            fills: self.fills + other.fills,
+            fees_ok: self.fees_ok + other.fees_ok,
+            fees_bad: self.fees_bad + other.fees_bad,
+            tops_ok: self.tops_ok + other.tops_ok,
+            tops_bad: self.tops_bad + other.tops_bad,
+            audits_ok: self.audits_ok + other.audits_ok,
+            audits_bad: self.audits_bad + other.audits_bad,
+            foreign: self.foreign + other.foreign,
+            stray: self.stray + other.stray,
+            quarantined: self.quarantined + other.quarantined,
+            disconnects: self.disconnects + other.disconnects,
+            failed_requests: self.failed_requests + other.failed_requests,
+            venue_errors: self.venue_errors + other.venue_errors,
+        }
+    }
+}

@@ -30,6 +30,7 @@ pub mod rfc3339;
 pub mod scan;
 mod scheduler;
 pub mod shelf;
+pub mod together;
 pub mod truth;
 pub mod venue;
 

@@ -144,6 +144,25 @@ impl Shelf {
         out.push(origin.row(no, body));
     }
 
+    /// Says a row of another shelf again, under the number the instrument has here, and does what it says. Nothing but
+    /// the row is counted.
+    pub fn follow(&mut self, no: InstrumentNo, body: TapeBody, origin: &Origin, out: &mut Vec<VenueOutput>) {
+        let Some(slot) = self.slots.get_mut(no.0 as usize) else { return };
+        match &body {
+            TapeBody::Instrument(instrument) => slot.instrument.clone_from(instrument),
+            TapeBody::Clear => slot.book.clear(),
+            TapeBody::Level { side, price, qty, .. } => {
+                slot.book.set(*side, *price, *qty);
+            }
+            // How a gap ended; what the book is now follows.
+            TapeBody::State(BookState::Gap { to: Some(_), .. }) => {}
+            TapeBody::State(state) => slot.state = *state,
+            _ => {}
+        }
+        slot.heard_at = origin.times.recv_at;
+        self.push(no, body, origin, out);
+    }
+
     /// Begins a snapshot: empties the book and says so.
     pub fn clear(&mut self, no: InstrumentNo, origin: &Origin, out: &mut Vec<VenueOutput>) {
         if let Some(slot) = self.slots.get_mut(no.0 as usize) {

@@ -73,6 +73,12 @@ pub enum ArchiveError {
         /// What does not fit.
         what: &'static str,
     },
+    /// The plan a segment names is not there: which machine read its frames is not known.
+    #[error("{0} is missing; a segment names it, and no other machine may read its frames")]
+    PlanMissing(String),
+    /// A plan was changed: it is not the one the frames were recorded with.
+    #[error("{0} was changed: its hash is not the one in its name")]
+    PlanDamaged(String),
     /// A record larger than a block may be.
     #[error("a record of {0} bytes; a block holds at most {MAX}", MAX = super::MAX_BLOCK_BYTES)]
     TooLarge(usize),
@@ -95,6 +101,8 @@ impl ArchiveError {
             Self::Chain { .. } => "archive_chain",
             Self::Missing(_) => "segment_missing",
             Self::Manifest { .. } => "manifest_damaged",
+            Self::PlanMissing(_) => "plan_missing",
+            Self::PlanDamaged(_) => "plan_damaged",
             Self::TooLarge(_) => "record_too_large",
             Self::Stopped => "archive_stopped",
         }

@@ -1,8 +1,9 @@
 //! The archive's folder on disk: writes, rolls, seals, recovers and deletes segments; it never changes a record.
 //!
 //! A folder holds one archive per venue: `VENUE/manifest.jsonl`, `VENUE/lock` and segments
-//! `VENUE/YYYY-MM-DD/000001.oar`, numbered over the whole archive.
+//! `VENUE/YYYY-MM-DD/000001.oar`, numbered over the whole archive. The plans of recordings are `VENUE/plan-HASH.json`.
 
+mod plan;
 mod reader;
 mod verify;
 
@@ -20,6 +21,7 @@ use crate::archive::{
 use crate::coverage::{DAY_NS, day_name};
 use crate::import::{ImportError, Sink};
 
+pub use plan::{plan_file, plan_of, read_plan};
 pub use reader::{ArchiveReader, Tail};
 pub use verify::{Report, SegmentReport, SegmentState, list, verify};
 
@@ -241,7 +243,7 @@ impl ArchiveWriter {
         if let Some(retention) = &self.options.retention
             && now != Timestamp::ZERO
         {
-            self.folder.retain(retention, now)?;
+            self.folder.retain(retention, now, plan_of(&self.source))?;
         }
         Ok(())
     }
@@ -457,7 +459,13 @@ impl Folder {
         Ok(Some(Recovered { segment: name, frames, torn }))
     }
 
-    fn retain(&mut self, retention: &Retention, now: Timestamp) -> Result<Vec<Gone>, ArchiveError> {
+    /// Deletes what is due, and then the plans that nothing names any more but the writer (`in_use`).
+    fn retain(
+        &mut self,
+        retention: &Retention,
+        now: Timestamp,
+        in_use: Option<Digest>,
+    ) -> Result<Vec<Gone>, ArchiveError> {
         let due = self.manifest.due(retention, now);
         for gone in &due {
             let file = self.manifest.sealed.iter().find(|s| s.number == gone.number).map(|s| s.file.clone());
@@ -467,6 +475,7 @@ impl Folder {
                 self.delete(&file)?;
             }
         }
+        self.prune_plans(in_use)?;
         Ok(due)
     }
 }
@@ -487,7 +496,7 @@ pub fn retain(
     let mut folder = Folder::open_to_write(root)?;
     folder.finish_deletions()?;
     folder.recover(venue)?;
-    folder.retain(retention, now)
+    folder.retain(retention, now, None)
 }
 
 /// The archives in a folder: its own if it is a venue's, else one per venue.

@@ -105,6 +105,16 @@ impl Tape {
         }
     }
 
+    /// A new session begins: this machine takes the place of the one before.
+    pub fn begin(&mut self, kind: ReaderKind, machine: Box<dyn VenueMachine>) {
+        if std::mem::replace(&mut self.begun, true) {
+            self.end_session();
+        }
+        self.kind = kind;
+        self.fold.quotes = kind == ReaderKind::Rows;
+        self.machine = machine;
+    }
+
     /// Plays one record. Rows go to `on_row` in order, with their bytes; deeds are pushed to `deeds`. Records before the
     /// first one that begins a machine cannot be understood: they are counted and passed over.
     pub fn apply<E>(
@@ -143,7 +153,7 @@ impl Tape {
 
     /// Counters of all machines.
     pub fn counts(&self) -> Counts {
-        add(&self.counts, &self.machine.shelf().counts)
+        self.counts.plus(self.machine.shelf().counts)
     }
 
     /// Rows so far.
@@ -168,34 +178,5 @@ impl Tape {
         self.earlier.push(self.machine.digest());
         self.counts = self.counts();
         self.fold.session();
-    }
-}
-
-fn add(a: &Counts, b: &Counts) -> Counts {
-    Counts {
-        frames: a.frames + b.frames,
-        rows: a.rows + b.rows,
-        deltas: a.deltas + b.deltas,
-        snapshots: a.snapshots + b.snapshots,
-        gaps: a.gaps + b.gaps,
-        stale_dropped: a.stale_dropped + b.stale_dropped,
-        duplicates: a.duplicates + b.duplicates,
-        checksums_ok: a.checksums_ok + b.checksums_ok,
-        checksums_bad: a.checksums_bad + b.checksums_bad,
-        negative_levels: a.negative_levels + b.negative_levels,
-        crossed: a.crossed + b.crossed,
-        fills: a.fills + b.fills,
-        fees_ok: a.fees_ok + b.fees_ok,
-        fees_bad: a.fees_bad + b.fees_bad,
-        tops_ok: a.tops_ok + b.tops_ok,
-        tops_bad: a.tops_bad + b.tops_bad,
-        audits_ok: a.audits_ok + b.audits_ok,
-        audits_bad: a.audits_bad + b.audits_bad,
-        foreign: a.foreign + b.foreign,
-        stray: a.stray + b.stray,
-        quarantined: a.quarantined + b.quarantined,
-        disconnects: a.disconnects + b.disconnects,
-        failed_requests: a.failed_requests + b.failed_requests,
-        venue_errors: a.venue_errors + b.venue_errors,
     }
 }

@@ -1,5 +1,7 @@
 //! `oraculo record`: a venue's frames into an archive, verified while they come. Never trades, never changes a frame.
 
+mod streams;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -25,7 +27,7 @@ use crate::signals::Signals;
 /// Arguments of `oraculo record`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  oraculo record --venue polymarket --assets TOKEN_ID,TOKEN_ID --out archive\n  oraculo record --venue kalshi --markets KXBTC15M-26DEC311200-00 --key-id ID --private-key kalshi.pem --ab --out archive\n  oraculo record --venue binance --symbols BTCUSDT,ETHUSDT --for 60 --json --out archive"
+    after_help = "Examples:\n  oraculo record --venue polymarket --assets TOKEN_ID,TOKEN_ID --out archive\n  oraculo record --venue kalshi --markets KXBTC15M-26DEC311200-00 --key-id ID --private-key kalshi.pem --ab --out archive\n  oraculo record --venue binance --symbols BTCUSDT,ETHUSDT --for 60 --json --out archive\n  oraculo record --venue polymarket --rtds crypto_prices_chainlink:btc/usd --rtds2 price.crypto.twap:btcusd:60 --env-file polymarket.env --out archive"
 )]
 pub struct RecordArgs {
     /// kalshi, polymarket, binance, binance-futures, coinbase or kraken.
@@ -43,6 +45,8 @@ pub struct RecordArgs {
     /// Settlement indices of Kalshi, e.g. BRTI.
     #[arg(long, value_delimiter = ',', value_name = "INDEX")]
     indices: Vec<String>,
+    #[command(flatten)]
+    streams: streams::StreamArgs,
     /// WebSocket instead of the venue's own; once per socket of the venue.
     #[arg(long, value_name = "URL")]
     ws: Vec<String>,
@@ -96,15 +100,25 @@ impl RecordArgs {
             "wrong_flag: {} publishes no indices",
             self.venue
         );
+        let streams = self.streams.any(self.venue)?;
         let names: Vec<String> = lists.iter().flat_map(|(_, names)| names.iter().cloned()).collect();
         ensure!(
-            !names.is_empty() || !self.indices.is_empty(),
+            !names.is_empty() || !self.indices.is_empty() || streams,
             "nothing_to_record: {} needs {want}",
             self.venue
         );
         let mut seed = [0; 32];
         rand::rngs::SysRng.try_fill_bytes(&mut seed).context("the system has no randomness")?;
-        Ok(Plan { venue: self.venue, names, indices: self.indices.clone(), ab: self.ab, seed })
+        ensure!(!self.ab || !names.is_empty() || !self.indices.is_empty(), "wrong_flag: --ab is for books");
+        Ok(Plan {
+            venue: self.venue,
+            names,
+            indices: self.indices.clone(),
+            rtds: self.streams.rtds.clone(),
+            rtds2: self.streams.rtds2.clone(),
+            ab: self.ab,
+            seed,
+        })
     }
 
     /// The venue's own addresses, each replaced by what was given for it.
@@ -130,8 +144,9 @@ pub fn run(args: &RecordArgs) -> Result<ExitCode> {
     let plan = args.plan()?;
     let endpoints = args.endpoints()?;
     let signer = signer(args)?;
-    let subject = plan.machine().context("unsupported_venue: no machine records it")?;
-    let sink = ArchiveSink::open(&args.out, plan.venue, &plan.source(&endpoints))?;
+    let subject =
+        plan.live_machine(args.streams.credentials()?).context("unsupported_venue: no machine records it")?;
+    let sink = ArchiveSink::open(&args.out, &plan, &plan.source(&endpoints))?;
     let limits = RunLimits { hash_rows: args.verify, ..RunLimits::default() };
     let bar = progress::line();
     let runtime = tokio::runtime::Runtime::new().context("starting the runtime")?;
@@ -160,7 +175,7 @@ pub fn run(args: &RecordArgs) -> Result<ExitCode> {
 }
 
 fn verify(args: &RecordArgs, plan: &Plan, outcome: &Outcome) -> Result<bool> {
-    let again = replay(&args.out, plan)?;
+    let again = replay(&args.out, plan.venue)?;
     Ok(again.digest == outcome.digest && Some(again.tape) == outcome.tape && again.rows == outcome.meter.rows)
 }
 

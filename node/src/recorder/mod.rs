@@ -4,6 +4,7 @@
 //! The clock's records are archived like frames, so an archive read again through a fresh machine of the same
 //! [`Plan`] gives the same digest ([`replay`]).
 
+pub mod kept;
 pub mod meter;
 pub mod mirror;
 mod outlet;

@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 use ingest::VenueOutput;
 use ingest::edge::archive::ArchiveReader;
-use schemas::{Digest, Machine as _, TapeRow};
+use ingest::venue::VenueMachine;
+use schemas::{Digest, TapeRow, Venue};
 
-use super::plan::Plan;
+use super::kept::session;
 use super::sink::coded;
 
 /// What a replay found.
@@ -23,26 +24,30 @@ pub struct Replayed {
     pub tape: Digest,
 }
 
-/// Replays the archive of the plan's venue in `dir`; each session begins with a fresh machine of the plan, and the last
-/// one is told. Errors: the archive cannot be read.
-pub fn replay(dir: &Path, plan: &Plan) -> Result<Replayed> {
-    let root = dir.join(plan.venue.name());
+/// Replays the archive of a venue in `dir`; each session begins with a fresh machine of the plan that the archive keeps
+/// for it, and the last one is told. Errors: the archive or a plan cannot be read, or there is no session in it.
+pub fn replay(dir: &Path, venue: Venue) -> Result<Replayed> {
+    let root = dir.join(venue.name());
     let mut reader =
         ArchiveReader::open(&root).map_err(|error| coded(&error)).context("reading the archive")?;
-    let mut subject = plan.machine().context("unsupported_venue: no machine records it")?;
+    let mut machine: Option<Box<dyn VenueMachine>> = None;
     let (mut records, mut rows, mut out) = (0, 0, Vec::new());
     let mut tape = Tape::default();
-    while let Some(seen) = reader.next().map_err(|error| coded(&error))? {
+    while reader.advance().map_err(|error| coded(&error))? {
+        let Some(seen) = reader.seen() else { break };
         if seen.fresh {
-            subject = plan.machine().context("unsupported_venue: no machine records it")?;
+            let session = session(&reader).map_err(|error| anyhow!("{}: {error}", error.code()))?;
+            machine = Some(session.machine);
             (records, rows, tape) = (0, 0, Tape::default());
         }
-        subject.apply(seen.record, &mut out);
+        let Some(machine) = &mut machine else { continue };
+        machine.apply(seen.record, &mut out);
         records += 1;
         rows += tape.read(&out);
         out.clear();
     }
-    Ok(Replayed { records, rows, digest: subject.digest(), tape: tape.digest() })
+    let machine = machine.context("nothing_read: the archive holds no beginning of a session")?;
+    Ok(Replayed { records, rows, digest: machine.digest(), tape: tape.digest() })
 }
 
 /// A running hash over rows.

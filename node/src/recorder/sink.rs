@@ -7,7 +7,9 @@ use anyhow::{Context as _, Result};
 use ingest::archive::{ArchiveError, Stamp, conn_of};
 use ingest::edge::Seen;
 use ingest::edge::archive::{ArchiveOptions, ArchiveWriter, list};
-use schemas::{Digest, Raw, Timestamp, Venue};
+use schemas::{Digest, Raw, Timestamp};
+
+use super::plan::Plan;
 
 /// Keeps what was seen and numbers it.
 pub trait RawSink {
@@ -32,11 +34,13 @@ pub struct ArchiveSink {
 }
 
 impl ArchiveSink {
-    /// Opens or creates `dir/VENUE`. Errors: those of [`ArchiveWriter::open`].
-    pub fn open(dir: &Path, venue: Venue, source: &str) -> Result<Self> {
+    /// Opens or creates `dir/VENUE` and keeps the plan there, which the segments name. `source` says where frames come
+    /// from. Errors: those of [`ArchiveWriter::open`] and [`ArchiveWriter::keep_plan`].
+    pub fn open(dir: &Path, plan: &Plan, source: &str) -> Result<Self> {
+        let venue = plan.venue;
         let known = list(dir.join(venue.name())).ok();
         let last_at = known.iter().flat_map(|report| &report.segments).map(|segment| segment.to).max();
-        let writer = ArchiveWriter::open(dir, venue, source, ArchiveOptions::default())
+        let mut writer = ArchiveWriter::open(dir, venue, source, ArchiveOptions::default())
             .map_err(|error| coded(&error))
             .with_context(|| format!("opening the archive in {}", dir.display()))?;
         if let Some(mended) = writer.recovered() {
@@ -47,6 +51,7 @@ impl ArchiveSink {
                 "archive mended"
             );
         }
+        writer.keep_plan(&plan.to_json()).map_err(|error| coded(&error))?;
         Ok(Self { writer, last_at: last_at.unwrap_or_default(), numbers: BTreeMap::new() })
     }
 

@@ -1,6 +1,8 @@
-//! The machine that is recorded with: one venue's, or two of them as one; chosen at run time, judged nowhere.
+//! The machine that is recorded with: one venue's, two of them as one, or several side by side; chosen at run time,
+//! judged nowhere.
 
 use ingest::redundancy::{LegStats, Redundant, RedundantConfig};
+use ingest::together::Together;
 use ingest::venue::VenueMachine;
 use ingest::{Shelf, VenueOutput};
 use schemas::{Digest, Machine, Raw, Record, Timestamp, Venue};
@@ -41,6 +43,8 @@ pub enum Subject {
     Single(VenueBox),
     /// Two of them, A and B.
     Pair(Box<Redundant<VenueBox>>),
+    /// Books and price streams.
+    Together(Box<Together<Subject>>),
 }
 
 impl Subject {
@@ -49,11 +53,17 @@ impl Subject {
         Self::Pair(Box::new(Redundant::new(RedundantConfig::default(), legs)))
     }
 
+    /// Machines side by side; `None` without any.
+    pub fn together(parts: Vec<Self>) -> Option<Self> {
+        Together::new(parts).map(|together| Self::Together(Box::new(together)))
+    }
+
     /// What A and B did, if there are two.
     pub fn legs(&self) -> Option<&[LegStats; 2]> {
         match self {
             Self::Single(_) => None,
             Self::Pair(pair) => Some(pair.stats()),
+            Self::Together(together) => together.parts().iter().find_map(Self::legs),
         }
     }
 
@@ -61,6 +71,7 @@ impl Subject {
         match self {
             Self::Single(machine) => machine,
             Self::Pair(pair) => &**pair,
+            Self::Together(together) => &**together,
         }
     }
 }
@@ -73,6 +84,7 @@ impl Machine for Subject {
         match self {
             Self::Single(machine) => machine.apply(record, out),
             Self::Pair(pair) => pair.apply(record, out),
+            Self::Together(together) => together.apply(record, out),
         }
     }
 

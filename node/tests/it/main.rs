@@ -8,6 +8,8 @@ mod cli;
 mod hostile;
 mod house;
 mod record;
+mod record_plan;
+mod record_streams;
 mod roles;
 mod support;
 mod tidy;

@@ -11,7 +11,7 @@ use ingest::book::Book;
 use ingest::edge::kalshi_sign::KalshiSigner;
 use ingest::edge::{Endpoints, Seen, Signer};
 use ingest::venue::VenueMachine as _;
-use node::recorder::{ArchiveSink, Outcome, Plan, RawSink, RunLimits, record, replay::replay};
+use node::recorder::{ArchiveSink, Outcome, Plan, RawSink, RunLimits, Subject, record, replay::replay};
 use rsa::pkcs8::{EncodePrivateKey as _, EncodePublicKey as _, LineEnding};
 use schemas::{BookSide, Digest, Timestamp, Venue};
 use sim::edge::binance::{BinanceTwin, BinanceTwinConfig};
@@ -52,18 +52,32 @@ impl RawSink for Counted {
 }
 
 /// A recording in the background.
-struct Recording {
+pub(crate) struct Recording {
     count: Arc<AtomicU64>,
     stop: oneshot::Sender<()>,
     task: JoinHandle<Result<Outcome>>,
 }
 
 impl Recording {
-    fn start(dir: &Path, plan: &Plan, endpoints: Endpoints, signer: Option<Arc<dyn Signer>>) -> Self {
+    pub(crate) fn start(
+        dir: &Path,
+        plan: &Plan,
+        endpoints: Endpoints,
+        signer: Option<Arc<dyn Signer>>,
+    ) -> Self {
+        Self::start_with(dir, plan, plan.machine().unwrap(), endpoints, signer)
+    }
+
+    pub(crate) fn start_with(
+        dir: &Path,
+        plan: &Plan,
+        subject: Subject,
+        endpoints: Endpoints,
+        signer: Option<Arc<dyn Signer>>,
+    ) -> Self {
         let count = Arc::new(AtomicU64::new(0));
-        let inner = ArchiveSink::open(dir, plan.venue, "a test").unwrap();
+        let inner = ArchiveSink::open(dir, plan, "a test").unwrap();
         let sink = Counted { inner, count: Arc::clone(&count) };
-        let subject = plan.machine().unwrap();
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(async move {
             let limits = RunLimits { hash_rows: true, ..RunLimits::default() };
@@ -75,7 +89,7 @@ impl Recording {
     }
 
     /// Waits until nothing new was archived for a while.
-    async fn settle(&self) {
+    pub(crate) async fn settle(&self) {
         let mut last = u64::MAX;
         while last != self.count.load(Ordering::SeqCst) {
             last = self.count.load(Ordering::SeqCst);
@@ -83,7 +97,7 @@ impl Recording {
         }
     }
 
-    async fn reach(&self, count: u64) {
+    pub(crate) async fn reach(&self, count: u64) {
         for _ in 0..3_000 {
             if self.count.load(Ordering::SeqCst) >= count {
                 return;
@@ -93,23 +107,23 @@ impl Recording {
         panic!("{} of {count} records after 30 s", self.count.load(Ordering::SeqCst));
     }
 
-    async fn end(self) -> Outcome {
+    pub(crate) async fn end(self) -> Outcome {
         self.stop.send(()).unwrap();
         self.task.await.unwrap().unwrap()
     }
 }
 
-fn plan(venue: Venue, names: Vec<String>, ab: bool) -> Plan {
-    Plan { venue, names, indices: Vec::new(), ab, seed: [9; 32] }
+pub(crate) fn plan(venue: Venue, names: Vec<String>, ab: bool) -> Plan {
+    Plan { venue, names, indices: Vec::new(), rtds: Vec::new(), rtds2: Vec::new(), ab, seed: [9; 32] }
 }
 
 /// What every recording must show: the consumer has the machine's books, and the archive gives the same rows again.
-fn check(dir: &Path, plan: &Plan, outcome: &mut Outcome) {
+pub(crate) fn check(dir: &Path, plan: &Plan, outcome: &mut Outcome) {
     let shelf = outcome.subject.shelf();
     assert_eq!(outcome.mirror.differences(shelf), 0, "the consumer's books");
     assert_eq!(outcome.mirror.rows + outcome.conflated, outcome.meter.rows);
     assert_eq!((shelf.counts.quarantined, outcome.dropped), (0, 0), "{:?}", shelf.counts);
-    let again = replay(dir, plan).unwrap();
+    let again = replay(dir, plan.venue).unwrap();
     assert_eq!(again.records, outcome.meter.records);
     assert_eq!(again.rows, outcome.meter.rows);
     assert_eq!(Some(again.tape), outcome.tape, "the same rows");
@@ -232,7 +246,7 @@ async fn two_kalshi_connections_leave_no_gap_when_one_is_cut() {
     check(tmp.path(), &plan, &mut outcome);
 }
 
-fn polymarket(rate: Option<f64>) -> PolymarketHandle {
+pub(crate) fn polymarket(rate: Option<f64>) -> PolymarketHandle {
     let config = PolymarketTwinConfig { time: VenueTime::Wall, rate, ..PolymarketTwinConfig::default() };
     PolymarketTwin::spawn(config).unwrap()
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use schemas::{Digest, Timestamp, Venue};
 
-use super::{Folder, io, one};
+use super::{Folder, io, one, plan_of, read_plan};
 use crate::archive::{ArchiveError, Seen, SegmentEnd, SegmentReader};
 
 /// What was found behind the last whole block of a segment that is not sealed.
@@ -101,22 +101,37 @@ impl ArchiveReader {
         self.folder.manifest.kept().map(|sealed| sealed.frames).sum()
     }
 
+    /// The plan that the segment being read names: what the machine was built from that read its frames.
+    ///
+    /// # Errors
+    /// `plan_missing` or `plan_damaged` if it is not what was kept.
+    pub fn plan(&self) -> Result<Option<(Digest, Vec<u8>)>, ArchiveError> {
+        let Some(plan) = plan_of(&self.source) else { return Ok(None) };
+        Ok(Some((plan, read_plan(&self.folder.root, plan)?)))
+    }
+
     /// The next record; lives until the one after is asked for.
     #[allow(clippy::should_implement_trait, reason = "it lends its record: no iterator can")]
     pub fn next(&mut self) -> Result<Option<Seen<'_>>, ArchiveError> {
-        loop {
-            match &mut self.segment {
-                None => return Ok(None),
-                Some(segment) => {
-                    if segment.advance()? {
-                        break;
-                    }
-                }
+        self.advance()?;
+        Ok(self.seen())
+    }
+
+    /// Goes to the next record; `false` if there is none.
+    pub fn advance(&mut self) -> Result<bool, ArchiveError> {
+        while let Some(segment) = &mut self.segment {
+            if segment.advance()? {
+                return Ok(true);
             }
             self.end_segment()?;
             self.next_segment()?;
         }
-        Ok(self.segment.as_ref().map(SegmentReader::seen))
+        Ok(false)
+    }
+
+    /// The record [`ArchiveReader::advance`] went to.
+    pub fn seen(&self) -> Option<Seen<'_>> {
+        self.segment.as_ref().map(SegmentReader::seen)
     }
 
     fn end_segment(&mut self) -> Result<(), ArchiveError> {
@@ -178,9 +193,18 @@ impl ArchiveReader {
 
 /// A hash the manifest has checked before.
 pub(super) fn parse_chain(hex: &str) -> Digest {
+    parse_hex(hex).unwrap_or_default()
+}
+
+/// A hash as 64 lower-case hexadecimal digits.
+pub(super) fn parse_hex(hex: &str) -> Option<Digest> {
+    let digits = hex.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
+    if hex.len() != 64 || !digits {
+        return None;
+    }
     let mut out = [0; 32];
     for (at, byte) in out.iter_mut().enumerate() {
-        *byte = hex.get(2 * at..2 * at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok()).unwrap_or(0);
+        *byte = u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).ok()?;
     }
-    Digest(out)
+    Some(Digest(out))
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use schemas::{Digest, Timestamp, Venue};
 
 use super::reader::parse_chain;
-use super::{Folder, io, one};
+use super::{Folder, io, one, plan_of, read_plan};
 use crate::archive::{ArchiveError, Sealed, SegmentEnd, SegmentReader};
 
 /// Where a segment stands.
@@ -60,6 +60,8 @@ pub struct SegmentReport {
     pub hash_ok: Option<bool>,
     /// It follows from the segment before, and the manifest says the same.
     pub chain_ok: Option<bool>,
+    /// The plan it names. It is there and unchanged unless `error` says otherwise.
+    pub plan: Option<Digest>,
     /// Bytes of an unfinished block at the end of an open segment.
     pub torn: u64,
     /// What is wrong.
@@ -71,7 +73,7 @@ pub struct SegmentReport {
 pub struct Report {
     /// The venue.
     pub venue: Venue,
-    /// Where the newest segment's frames come from.
+    /// Where the newest segment's frames come from; empty where no header was read.
     pub source: String,
     /// All segments that ever were, in order.
     pub segments: Vec<SegmentReport>,
@@ -101,7 +103,7 @@ pub fn verify(dir: impl AsRef<Path>) -> Result<Report, ArchiveError> {
     look(dir.as_ref(), true)
 }
 
-/// Lists the segments by the manifest; reads only a segment that is not sealed.
+/// Lists the segments by the manifest; reads a segment that is not sealed, and of the others only the plan.
 pub fn list(dir: impl AsRef<Path>) -> Result<Report, ArchiveError> {
     look(dir.as_ref(), false)
 }
@@ -130,6 +132,8 @@ fn look(dir: &Path, read_all: bool) -> Result<Report, ArchiveError> {
             segment.error = Some(ArchiveError::Missing(folder.root.join(&sealed.file).display().to_string()));
         } else if state == SegmentState::Sealed && read_all {
             read(&folder, venue, &mut segment, Some(sealed), report.chain, &mut report.source);
+        } else if state == SegmentState::Sealed {
+            segment.error = list_plan(&folder, &mut segment.plan, &segment.file).err();
         }
         report.chain = parse_chain(&sealed.chain);
         report.segments.push(segment);
@@ -164,6 +168,7 @@ fn promised(sealed: &Sealed, state: SegmentState) -> SegmentReport {
         to: Timestamp(sealed.to_ns),
         hash_ok: None,
         chain_ok: None,
+        plan: None,
         torn: 0,
         error: None,
     }
@@ -182,9 +187,16 @@ fn unpromised(number: u32, file: String, first_seq: u64) -> SegmentReport {
         to: Timestamp::ZERO,
         hash_ok: None,
         chain_ok: None,
+        plan: None,
         torn: 0,
         error: None,
     }
+}
+
+/// Finds the plan of a segment whose records are not read.
+fn list_plan(folder: &Folder, plan: &mut Option<Digest>, file: &str) -> Result<(), ArchiveError> {
+    *plan = folder.plan_in(file)?;
+    plan.map_or(Ok(()), |plan| read_plan(&folder.root, plan).map(|_| ()))
 }
 
 /// Reads one segment and fills its verdict in.
@@ -239,6 +251,7 @@ fn try_read(
         _ => segment.state = SegmentState::Sealed,
     }
     segment.hash_ok = Some(true);
+    segment.plan = plan_of(&header.source);
     let follows = header.before == before && header.first_seq == segment.first_seq && header.venue == venue;
     if !follows {
         return Err(ArchiveError::Chain { segment: name, what: "its header does not follow" });
@@ -250,5 +263,5 @@ fn try_read(
     segment.frames = footer.frames;
     segment.raw_bytes = footer.raw_bytes;
     (segment.from, segment.to) = (footer.from, footer.to);
-    Ok(())
+    segment.plan.map_or(Ok(()), |plan| read_plan(&folder.root, plan).map(|_| ()))
 }

@@ -10,11 +10,12 @@ use clap::{Args, ValueEnum};
 use ingest::coverage::{Coverage, Report, day_name};
 use ingest::edge::archive::ArchiveReader;
 use ingest::import::{ReaderKind, Tape};
-use schemas::TapeRow;
+use schemas::{Digest, TapeRow};
 use serde_json::{Value, json};
 
 use super::{Folder, archive_error, coded};
 use crate::cmd::progress;
+use crate::recorder::kept;
 
 /// Arguments of `oraculo archive export`.
 #[derive(Debug, Args)]
@@ -55,10 +56,22 @@ pub(super) struct CoverageArgs {
 /// What a replay of an archive came to.
 struct Replayed {
     tape: Tape,
+    sessions: Vec<Session>,
     records: u64,
     torn: u64,
     source: String,
     first_seq: u64,
+}
+
+/// What one session of it came to: the run of one machine.
+struct Session {
+    first_seq: u64,
+    /// Hash of the plan it was recorded with.
+    plan: Option<Digest>,
+    records: u64,
+    rows: u64,
+    /// Of the machine in the end.
+    digest: Digest,
 }
 
 /// Hears a row and its bytes, or that a machine begins.
@@ -71,19 +84,36 @@ fn replay(dir: &Path, on: &mut OnRow<'_>) -> Result<Replayed> {
     let kind = ReaderKind::of_source(reader.source());
     let (venue, first_seq) = (reader.venue(), reader.first_seq());
     let mut tape = Tape::new(kind, venue);
+    let mut sessions: Vec<Session> = Vec::new();
     let mut deeds = Vec::new();
     let mut records = 0;
-    while let Some(seen) = reader.next().map_err(|error| archive_error(&error))? {
+    while reader.advance().map_err(|error| archive_error(&error))? {
+        let Some(seen) = reader.seen() else { break };
         if seen.fresh {
+            end(&mut sessions, &tape);
+            let session = kept::session(&reader).map_err(|error| coded(error.code(), &error))?;
+            sessions.push(Session {
+                first_seq: seen.record.seq,
+                plan: session.plan,
+                records: 0,
+                rows: tape.rows().rows(),
+                digest: Digest::default(),
+            });
+            if session.plan.is_none() && session.kind.source() != reader.source() {
+                note_unplanned(seen.record.seq, reader.source());
+            }
+            tape.begin(session.kind, session.machine);
             on(None)?;
         }
-        tape.apply(seen.record, seen.fresh, &mut deeds, &mut |row, bytes| on(Some((row, bytes))))?;
+        tape.apply(seen.record, false, &mut deeds, &mut |row, bytes| on(Some((row, bytes))))?;
         deeds.clear();
+        sessions.last_mut().into_iter().for_each(|session| session.records += 1);
         records += 1;
         if records % 4_096 == 0 {
             bar.set_position(records);
         }
     }
+    end(&mut sessions, &tape);
     bar.finish_and_clear();
     let torn = reader.tail().map_or(0, |tail| tail.torn);
     if torn > 0 {
@@ -96,7 +126,31 @@ fn replay(dir: &Path, on: &mut OnRow<'_>) -> Result<Replayed> {
         );
     }
     let source = reader.source().to_owned();
-    Ok(Replayed { tape, records, torn, source, first_seq })
+    Ok(Replayed { tape, sessions, records, torn, source, first_seq })
+}
+
+/// Recorded by something that kept no plan: what its machine was is not known.
+fn note_unplanned(seq: u64, source: &str) {
+    eprintln!(
+        "note: the session from record {seq} on ({source}) has no plan; it is read like an import, and its rows may differ \
+         from those that were said live"
+    );
+}
+
+/// The session that was being read is over.
+fn end(sessions: &mut [Session], tape: &Tape) {
+    if let Some(last) = sessions.last_mut() {
+        // It began with the number of rows there were before it.
+        last.rows = tape.rows().rows() - last.rows;
+        last.digest = tape.machine().digest();
+    }
+}
+
+fn session_json(session: &Session) -> Value {
+    json!({
+        "first_seq": session.first_seq, "plan": session.plan.map(|plan| plan.to_string()),
+        "records": session.records, "rows": session.rows, "digest": session.digest.to_string(),
+    })
 }
 
 /// Exports.
@@ -112,6 +166,7 @@ pub(super) fn run(args: &ExportArgs) -> Result<ExitCode> {
             json!({
                 "rows": rows.rows(), "records": replayed.records, "files": files,
                 "rows_digest": rows.digest().to_string(), "digest": replayed.tape.digest().to_string(),
+                "sessions": replayed.sessions.iter().map(session_json).collect::<Vec<_>>(),
                 "source": replayed.source, "first_seq": replayed.first_seq,
                 "skipped_records": replayed.tape.skipped(), "torn_bytes": replayed.torn,
                 "out": args.to.display().to_string(),

@@ -86,6 +86,7 @@ fn show(report: &Report, as_json: bool, verified: bool) {
             verdict(segment, verified)
         );
     }
+    plans(report);
     println!("\nframes {}", report.frames());
     println!("chain  {}", report.chain);
     if report.manifest_torn > 0 {
@@ -93,6 +94,18 @@ fn show(report: &Report, as_json: bool, verified: bool) {
     }
     if verified {
         println!("{}", if report.ok() { "ok" } else { "DAMAGED" });
+    }
+}
+
+/// Says what each recording's machine was built from.
+fn plans(report: &Report) {
+    let mut last = None;
+    for segment in &report.segments {
+        if segment.plan.is_some() && segment.plan != last {
+            last = segment.plan;
+            let plan = last.map(|plan| plan.to_string()).unwrap_or_default();
+            println!("plan   {plan} from segment {}", segment.number);
+        }
     }
 }
 
@@ -114,7 +127,7 @@ fn to_json(report: &Report, verified: bool) -> Value {
             json!({
                 "number": s.number, "file": s.file, "state": s.state.name(), "first_seq": s.first_seq,
                 "frames": s.frames, "bytes": s.bytes, "from_ns": s.from.0, "to_ns": s.to.0,
-                "hash_ok": s.hash_ok, "chain_ok": s.chain_ok, "torn_bytes": s.torn,
+                "hash_ok": s.hash_ok, "chain_ok": s.chain_ok, "torn_bytes": s.torn, "plan": s.plan.map(|plan| plan.to_string()),
                 "error": s.error.as_ref().map(|e| json!({"code": e.code(), "detail": e.to_string()})),
             })
         })
