@@ -1,10 +1,11 @@
-//! One folder per venue: wire forms and the machine that keeps its books; nothing here is shared between venues.
+//! One folder per venue: wire forms and the machine that keeps its books; only the spot venues share a connection's life.
 
 pub mod binance;
 pub mod coinbase;
 pub mod kalshi;
 pub mod kraken;
 pub mod polymarket;
+mod spot;
 
 use schemas::{Machine, Raw, Venue};
 

@@ -1,6 +1,6 @@
 //! How snapshots and depth events become one book; an event is never applied unless it follows what is there.
 
-use schemas::{BookSide, GapReason, Timestamp};
+use schemas::{BookSide, GapReason, RestReply, Timestamp};
 
 use super::wire::{self, Change, Fields, Result, integer, levels, must};
 use super::{Binance, Dialect, RETRY_CAP_NS, Sync};
@@ -72,7 +72,7 @@ impl Binance {
         let dialect = if fields.previous.is_some() { Dialect::Futures } else { Dialect::Spot };
         let dialect = *self.dialect.get_or_insert(dialect);
         let event = Event::read(fields, dialect)?;
-        self.link.data(self.now);
+        self.session.link.data(self.session.now);
         if matches!(self.symbols[at].sync, Sync::Loaded | Sync::Chained) {
             if !self.chain(at, event, fields, dialect, origin, out)? {
                 let back = event.first <= self.symbols[at].last;
@@ -86,10 +86,10 @@ impl Binance {
         self.read_levels(at, fields)?;
         self.keep(at, bytes);
         match self.symbols[at].sync {
-            Sync::Idle => self.want(at, self.now),
+            Sync::Idle => self.want(at, self.session.now),
             // A symbol that was waited for has spoken.
-            Sync::Wanted { at: when } if when > self.now && self.symbols[at].tries == 0 => {
-                self.want(at, self.now);
+            Sync::Wanted { at: when } if when > self.session.now && self.session.listings[at].tries == 0 => {
+                self.want(at, self.session.now);
             }
             _ => {}
         }
@@ -109,10 +109,10 @@ impl Binance {
     fn read_levels(&mut self, at: usize, fields: &Fields<'_>) -> Result<()> {
         let (bids, asks) = (must(fields.bids.as_ref(), "no b")?, must(fields.asks.as_ref(), "no a")?);
         self.changes.clear();
-        let mut decimals = self.symbols[at].decimals;
+        let mut decimals = self.session.listings[at].decimals;
         levels(&mut bids.clone(), BookSide::Bid, &mut decimals, &mut self.changes)?;
         levels(&mut asks.clone(), BookSide::Ask, &mut decimals, &mut self.changes)?;
-        self.symbols[at].decimals = decimals;
+        self.session.listings[at].decimals = decimals;
         Ok(())
     }
 
@@ -137,72 +137,68 @@ impl Binance {
             if chained && event.last < symbol.last && sent >= symbol.sent {
                 return Ok(false);
             }
-            let count = &mut self.shelf.counts;
+            let count = &mut self.session.shelf.counts;
             *(if chained { &mut count.duplicates } else { &mut count.stale_dropped }) += 1;
             return Ok(true);
         }
-        let (true, Some(no)) = (event.follows(symbol.last, chained), symbol.no) else { return Ok(false) };
+        let (true, Some(no)) = (event.follows(symbol.last, chained), self.session.listings[at].no) else {
+            return Ok(false);
+        };
         symbol.last = event.last;
         symbol.sent = sent;
         symbol.sync = Sync::Chained;
         origin.venue_seq = event.last.unsigned_abs();
         for Change { side, price, qty } in self.changes.iter().copied() {
-            self.shelf.set(no, side, price, qty, &origin, out);
+            self.session.shelf.set(no, side, price, qty, &origin, out);
         }
-        self.shelf.heard(no, &origin, out);
-        if self.shelf.slot(no).is_some_and(|slot| slot.book.crossed()) {
-            self.shelf.counts.crossed += 1;
+        self.session.shelf.heard(no, &origin, out);
+        if self.session.shelf.slot(no).is_some_and(|slot| slot.book.crossed()) {
+            self.session.shelf.counts.crossed += 1;
             self.lose(at, GapReason::Crossed, &origin, out);
         }
         Ok(true)
     }
 
     /// An answer to a snapshot request.
-    pub(super) fn on_reply(
-        &mut self,
-        request: u32,
-        status: u16,
-        bytes: &[u8],
-        origin: &Origin,
-        out: &mut Vec<VenueOutput>,
-    ) {
-        let ours = |sync: Sync| matches!(sync, Sync::Fetching { request: asked, .. } if asked == request);
+    pub(super) fn on_reply(&mut self, reply: &RestReply, origin: &Origin, out: &mut Vec<VenueOutput>) {
+        let RestReply { request, status, bytes } = reply;
+        let ours = |sync: Sync| matches!(sync, Sync::Fetching { request: asked, .. } if asked == *request);
         let Some(at) = self.symbols.iter().position(|symbol| ours(symbol.sync)) else {
-            self.shelf.counts.stray += 1;
+            self.session.shelf.counts.stray += 1;
             return;
         };
-        self.shelf.counts.frames += 1;
+        self.session.shelf.counts.frames += 1;
         // Whoever waits for room is looked at again.
-        self.due = self.now;
-        if status != 200 {
-            self.shelf.counts.failed_requests += 1;
+        self.session.due = self.session.now;
+        if *status != 200 {
+            self.session.shelf.counts.failed_requests += 1;
             self.retry(at, matches!(status, 418 | 429));
             return;
         }
         match self.load(at, bytes, origin, out) {
             Ok(true) => {}
             Ok(false) => {
-                self.shelf.counts.failed_requests += 1;
+                self.session.shelf.counts.failed_requests += 1;
                 self.retry(at, false);
             }
             Err(_) => {
-                self.shelf.counts.quarantined += 1;
+                self.session.shelf.counts.quarantined += 1;
                 self.retry(at, false);
             }
         }
     }
 
     fn retry(&mut self, at: usize, refused: bool) {
-        let symbol = &mut self.symbols[at];
-        let wait = self.config.retry_ns.max(1).saturating_mul(1 << symbol.tries.min(16)).min(RETRY_CAP_NS);
-        symbol.tries += 1;
-        self.want(at, self.now.plus(if refused { RETRY_CAP_NS } else { wait }));
+        let tries = &mut self.session.listings[at].tries;
+        let wait = self.config.retry_ns.max(1).saturating_mul(1 << (*tries).min(16)).min(RETRY_CAP_NS);
+        *tries += 1;
+        self.want(at, self.session.now.plus(if refused { RETRY_CAP_NS } else { wait }));
     }
 
     /// Loads a snapshot and the events that waited for it; `false` if it is too old for them.
     fn load(&mut self, at: usize, bytes: &[u8], origin: &Origin, out: &mut Vec<VenueOutput>) -> Result<bool> {
         self.changes.clear();
-        let mut decimals = self.symbols[at].decimals;
+        let mut decimals = self.session.listings[at].decimals;
         let depth = wire::depth(bytes, &mut decimals, &mut self.changes)?;
         must(decimals, "an empty book")?;
         if self.dialect == Some(Dialect::Futures) {
@@ -211,19 +207,20 @@ impl Binance {
         if !self.reaches(at, depth.last)? {
             return Ok(false);
         }
-        self.symbols[at].decimals = decimals;
+        self.session.listings[at].decimals = decimals;
         let mut loading = *origin;
         loading.venue_seq = depth.last.unsigned_abs();
         loading.times.venue_at = depth.trade_at.map(Timestamp::from_millis);
         loading.times.publish_at = depth.event_at.map(Timestamp::from_millis);
         let Some(no) = self.introduce(at, origin, out) else { return Ok(false) };
-        self.shelf.clear(no, &loading, out);
+        self.session.shelf.clear(no, &loading, out);
         for Change { side, price, qty } in self.changes.iter().copied() {
-            self.shelf.load(no, side, price, qty, &loading, out);
+            self.session.shelf.load(no, side, price, qty, &loading, out);
         }
-        self.shelf.loaded(no, &loading, out);
+        self.session.shelf.loaded(no, &loading, out);
         let symbol = &mut self.symbols[at];
-        (symbol.last, symbol.sync, symbol.tries) = (depth.last, Sync::Loaded, 0);
+        (symbol.last, symbol.sync) = (depth.last, Sync::Loaded);
+        self.session.listings[at].tries = 0;
         let waiting = std::mem::take(&mut symbol.buffer);
         for frame in waiting {
             let mut fields = Fields::default();

@@ -11,17 +11,14 @@ mod wire;
 use std::collections::VecDeque;
 
 use schemas::time::NANOS_PER_SEC;
-use schemas::{
-    Digest, GapReason, Instrument, InstrumentKind, InstrumentNo, Machine, Raw, Record, RestReply, Times,
-    Timestamp, Venue,
-};
+use schemas::{Digest, GapReason, InstrumentKind, InstrumentNo, Machine, Raw, Record, Timestamp, Venue};
 
+use super::spot::{Event, Session};
 use crate::deed::{Deed, HOST_MAIN, SOCKET_MAIN, VenueOutput};
-use crate::link::{GaveUp, Link, LinkConfig};
-use crate::names::Names;
+use crate::link::LinkConfig;
 use crate::shelf::{Origin, Shelf};
 use crate::venue::VenueMachine;
-use wire::{Change, Decimals, Fields};
+use wire::{Change, Fields};
 
 /// Streams named in one request.
 const STREAMS_PER_REQUEST: usize = 200;
@@ -88,9 +85,10 @@ impl BinanceConfig {
 }
 
 /// Where a symbol's book stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Sync {
     /// Nothing was heard on this connection.
+    #[default]
     Idle,
     /// A snapshot is to be asked for.
     Wanted { at: Timestamp },
@@ -102,12 +100,9 @@ enum Sync {
     Chained,
 }
 
-/// What is known of one symbol.
-#[derive(Clone, Debug)]
+/// What is known of one symbol beside its listing.
+#[derive(Clone, Debug, Default)]
 struct Symbol {
-    native: String,
-    no: Option<InstrumentNo>,
-    decimals: Decimals,
     sync: Sync,
     /// Number of the newest change in the book.
     last: i64,
@@ -115,8 +110,6 @@ struct Symbol {
     sent: Timestamp,
     /// Whole frames that wait for the snapshot.
     buffer: VecDeque<Box<[u8]>>,
-    tries: u32,
-    last_trade: i64,
     /// Whether trades come aggregated; the other kind tells the same ones again.
     aggregated: Option<bool>,
 }
@@ -125,13 +118,10 @@ struct Symbol {
 #[derive(Clone, Debug)]
 pub struct Binance {
     config: BinanceConfig,
-    shelf: Shelf,
-    link: Link,
-    next_conn: u32,
+    session: Session,
     next_request: u32,
-    now: Timestamp,
     dialect: Option<Dialect>,
-    names: Names,
+    /// By the places of the listings.
     symbols: Vec<Symbol>,
     /// The levels of the frame at hand.
     changes: Vec<Change>,
@@ -140,92 +130,44 @@ pub struct Binance {
     send_at: Timestamp,
     /// When the connection has reached its age.
     expires_at: Timestamp,
-    /// The earliest of all timers but the link's.
-    due: Timestamp,
 }
 
 impl Binance {
     /// A machine that has seen nothing; the first record makes it connect.
     pub fn new(config: BinanceConfig) -> Self {
-        let mut machine = Self {
-            shelf: Shelf::default(),
-            link: Link::new(config.link.clone()),
-            next_conn: 0,
+        let session = Session::new(&config.link, &config.symbols);
+        Self {
             next_request: 0,
-            now: Timestamp::ZERO,
             dialect: config.dialect,
-            names: Names::default(),
-            symbols: Vec::new(),
+            symbols: vec![Symbol::default(); session.listings.len()],
+            session,
             changes: Vec::new(),
             outbox: Vec::new(),
             send_at: Timestamp::MAX,
             expires_at: Timestamp::MAX,
-            due: Timestamp::MAX,
             config,
-        };
-        for native in machine.config.symbols.clone() {
-            machine.add(native.as_bytes());
         }
-        machine
-    }
-
-    fn captures(&self) -> bool {
-        self.config.symbols.is_empty()
-    }
-
-    fn add(&mut self, native: &[u8]) -> usize {
-        let (no, new) = self.names.intern(native);
-        if new {
-            self.symbols.push(Symbol {
-                native: String::from_utf8_lossy(native).into_owned(),
-                no: None,
-                decimals: None,
-                sync: Sync::Idle,
-                last: 0,
-                sent: Timestamp::ZERO,
-                buffer: VecDeque::new(),
-                tries: 0,
-                last_trade: 0,
-                aggregated: None,
-            });
-        }
-        no.0 as usize
     }
 
     /// The place of a symbol; `None` if it is not followed.
     #[inline]
     fn symbol(&mut self, native: &[u8]) -> Option<usize> {
-        match self.names.find(native) {
-            Some(no) => Some(no.0 as usize),
-            None if self.captures() => Some(self.add(native)),
-            None => None,
+        let at = self.session.find(native)?;
+        if at == self.symbols.len() {
+            self.symbols.push(Symbol::default());
         }
+        Some(at)
     }
 
     /// The instrument of a symbol whose decimals are known.
     #[inline]
     fn introduce(&mut self, at: usize, origin: &Origin, out: &mut Vec<VenueOutput>) -> Option<InstrumentNo> {
         let venue = self.venue();
-        let symbol = &mut self.symbols[at];
-        if symbol.no.is_none() {
-            let (price_decimals, qty_decimals) = symbol.decimals?;
-            let native = &symbol.native;
-            let spot = venue == Venue::Binance;
-            symbol.no = Some(self.shelf.intern(native.as_bytes(), origin, out, || Instrument {
-                venue,
-                native: native.clone(),
-                market: native.clone(),
-                kind: if spot { InstrumentKind::Spot } else { InstrumentKind::Perpetual },
-                price_decimals,
-                qty_decimals,
-            }));
-        }
-        symbol.no
+        let kind = if venue == Venue::Binance { InstrumentKind::Spot } else { InstrumentKind::Perpetual };
+        self.session.introduce(at, (venue, kind), origin, out)
     }
 
     fn on_frame(&mut self, bytes: &[u8], origin: &Origin, out: &mut Vec<VenueOutput>) {
-        self.shelf.counts.frames += 1;
-        self.link.heard(self.now);
         let mut fields = Fields::default();
         let read = fields.read(bytes).and_then(|()| self.on_fields(&fields, bytes, origin, out));
         if read.is_err() {
@@ -236,14 +178,14 @@ impl Binance {
     /// Counts the frame, and loses the books that it may have been about.
     #[cold]
     fn quarantine(&mut self, fields: &Fields<'_>, origin: &Origin, out: &mut Vec<VenueOutput>) {
-        self.shelf.counts.quarantined += 1;
+        self.session.shelf.counts.quarantined += 1;
         if !fields.may_be_depth() {
             return;
         }
         let of_stream = fields.stream.and_then(|stream| stream.split(|byte| *byte == b'@').next());
         let native = fields.symbol.or(of_stream);
         let at = native.and_then(|native| {
-            self.symbols.iter().position(|s| s.native.as_bytes().eq_ignore_ascii_case(native))
+            self.session.listings.iter().position(|l| l.native.as_bytes().eq_ignore_ascii_case(native))
         });
         let places = match (at, native) {
             (Some(at), _) => at..at + 1,
@@ -259,35 +201,31 @@ impl Binance {
     #[cold]
     fn lose(&mut self, at: usize, reason: GapReason, origin: &Origin, out: &mut Vec<VenueOutput>) {
         if matches!(self.symbols[at].sync, Sync::Loaded | Sync::Chained) {
-            if let Some(no) = self.symbols[at].no {
-                self.shelf.lose(no, reason, origin, out);
+            if let Some(no) = self.session.listings[at].no {
+                self.session.shelf.lose(no, reason, origin, out);
             }
-            self.want(at, self.now);
+            self.want(at, self.session.now);
         }
     }
 
-    /// Everything that hung on the connection is lost.
-    fn lose_all(&mut self, reason: GapReason, origin: &Origin, out: &mut Vec<VenueOutput>) {
+    /// Forgets what hung on the connection.
+    fn forget(&mut self) {
         for symbol in &mut self.symbols {
             symbol.sync = Sync::Idle;
             symbol.buffer.clear();
-            symbol.tries = 0;
-            if let Some(no) = symbol.no {
-                self.shelf.lose(no, reason, origin, out);
-            }
         }
         self.outbox.clear();
-        (self.send_at, self.expires_at, self.due) = (Timestamp::MAX, Timestamp::MAX, Timestamp::MAX);
+        (self.send_at, self.expires_at) = (Timestamp::MAX, Timestamp::MAX);
     }
 
     fn want(&mut self, at: usize, when: Timestamp) {
         self.symbols[at].sync = Sync::Wanted { at: when };
-        self.due = self.due.min(when);
+        self.session.remind(when);
     }
 
     fn on_open(&mut self, out: &mut Vec<VenueOutput>) {
-        self.expires_at = self.now.plus(self.config.max_age_ns.max(1));
-        self.due = self.due.min(self.expires_at);
+        self.expires_at = self.session.now.plus(self.config.max_age_ns.max(1));
+        self.session.remind(self.expires_at);
         let trades = if self.dialect == Some(Dialect::Futures) { "aggTrade" } else { "trade" };
         let names = self.config.symbols.iter().map(|native| native.to_ascii_lowercase());
         let kinds = ["depth@100ms", trades, "bookTicker", "kline_1m"];
@@ -299,61 +237,44 @@ impl Binance {
         self.outbox = requests.collect();
         self.outbox.reverse();
         self.send_next(out);
-        if !self.captures() {
+        if !self.session.captures {
             for at in 0..self.symbols.len() {
-                self.want(at, self.now.plus(self.config.quiet_ns.max(1)));
+                self.want(at, self.session.now.plus(self.config.quiet_ns.max(1)));
             }
         }
     }
 
     fn send_next(&mut self, out: &mut Vec<VenueOutput>) {
         if let Some(text) = self.outbox.pop() {
-            out.push(VenueOutput::Deed(Deed::Send { conn: self.link.conn(), text }));
+            out.push(VenueOutput::Deed(Deed::Send { conn: self.session.link.conn(), text }));
         }
-        self.send_at = if self.outbox.is_empty() { Timestamp::MAX } else { self.now.plus(REQUEST_PAUSE_NS) };
-        self.due = self.due.min(self.send_at);
+        self.send_at =
+            if self.outbox.is_empty() { Timestamp::MAX } else { self.session.now.plus(REQUEST_PAUSE_NS) };
+        self.session.remind(self.send_at);
     }
 
     /// Gives the connection up; the link opens another.
     #[cold]
     fn give_up(&mut self, reason: GapReason, origin: &Origin, out: &mut Vec<VenueOutput>) {
-        self.shelf.counts.disconnects += 1;
-        self.link.give_up(self.now, out);
-        self.lose_all(reason, origin, out);
-    }
-
-    fn run(&mut self, origin: &Origin, out: &mut Vec<VenueOutput>) {
-        if let Some(why) = self.link.run(self.now, &mut self.next_conn, out) {
-            self.shelf.counts.disconnects += 1;
-            if why != GaveUp::ConnectTimeout {
-                for symbol in &self.symbols {
-                    if let Some(no) = symbol.no {
-                        self.shelf.age(no, origin, out);
-                    }
-                }
-            }
-            self.lose_all(GapReason::Disconnected, origin, out);
-        }
-        if self.now >= self.due {
-            self.run_timers(origin, out);
-        }
+        self.session.give_up(reason, origin, out);
+        self.forget();
     }
 
     #[cold]
     fn run_timers(&mut self, origin: &Origin, out: &mut Vec<VenueOutput>) {
-        if self.now >= self.expires_at {
+        if self.session.now >= self.expires_at {
             self.give_up(GapReason::Disconnected, origin, out);
             return;
         }
-        if self.now >= self.send_at {
+        if self.session.now >= self.send_at {
             self.send_next(out);
         }
         let mut fetching = 0;
         for symbol in &mut self.symbols {
             match symbol.sync {
-                Sync::Fetching { until, .. } if until <= self.now => {
-                    self.shelf.counts.failed_requests += 1;
-                    symbol.sync = Sync::Wanted { at: self.now };
+                Sync::Fetching { until, .. } if until <= self.session.now => {
+                    self.session.shelf.counts.failed_requests += 1;
+                    symbol.sync = Sync::Wanted { at: self.session.now };
                 }
                 Sync::Fetching { .. } => fetching += 1,
                 _ => {}
@@ -363,28 +284,28 @@ impl Binance {
         for at in 0..self.symbols.len() {
             match self.symbols[at].sync {
                 Sync::Wanted { at: when }
-                    if when <= self.now && fetching < self.config.max_fetches.max(1) =>
+                    if when <= self.session.now && fetching < self.config.max_fetches.max(1) =>
                 {
                     fetching += 1;
                     due = due.min(self.fetch(at, out));
                 }
                 // The next answer makes room.
-                Sync::Wanted { at: when } if when > self.now => due = due.min(when),
+                Sync::Wanted { at: when } if when > self.session.now => due = due.min(when),
                 Sync::Fetching { until, .. } => due = due.min(until),
                 _ => {}
             }
         }
-        self.due = due;
+        self.session.due = due;
     }
 
     /// Asks for a symbol's snapshot; says until when the answer is awaited.
     fn fetch(&mut self, at: usize, out: &mut Vec<VenueOutput>) -> Timestamp {
         self.next_request += 1;
-        let until = self.now.plus(self.config.answer_ns.max(1));
-        let symbol = &mut self.symbols[at];
-        symbol.sync = Sync::Fetching { request: self.next_request, until };
+        let until = self.session.now.plus(self.config.answer_ns.max(1));
+        self.symbols[at].sync = Sync::Fetching { request: self.next_request, until };
         let api = if self.dialect == Some(Dialect::Futures) { "/fapi/v1" } else { "/api/v3" };
-        let path = format!("{api}/depth?symbol={}&limit={}", symbol.native, self.config.depth);
+        let native = &self.session.listings[at].native;
+        let path = format!("{api}/depth?symbol={native}&limit={}", self.config.depth);
         let request = self.next_request;
         out.push(VenueOutput::Deed(Deed::Fetch { request, host: HOST_MAIN, path, body: None }));
         until
@@ -396,36 +317,29 @@ impl Machine for Binance {
     type Output = VenueOutput;
 
     fn apply(&mut self, record: &Record<Raw>, out: &mut Vec<VenueOutput>) {
-        let at = match &record.body {
-            Raw::TimeAdvanced { to } => record.at.max(*to),
-            _ => record.at,
-        };
-        self.now = self.now.max(at);
-        let times = Times { recv_at: at, ..Times::default() };
-        let origin = Origin { raw_seq: record.seq, venue_seq: 0, times };
-        match &record.body {
-            Raw::Frame { conn, bytes } if self.link.owns(*conn) => self.on_frame(bytes, &origin, out),
-            Raw::Rest(RestReply { request, status, bytes }) => {
-                self.on_reply(*request, *status, bytes, &origin, out);
-            }
-            Raw::Connected { conn } if self.link.opened(*conn, self.now) => self.on_open(out),
-            Raw::Closed { conn, .. } if self.link.closed(*conn, self.now) => {
-                self.shelf.counts.disconnects += 1;
-                self.lose_all(GapReason::Disconnected, &origin, out);
-            }
-            Raw::TimeAdvanced { .. } => {}
-            _ => self.shelf.counts.stray += 1,
+        let (origin, event) = self.session.hear(record, out);
+        match event {
+            Event::Frame(bytes) => self.on_frame(bytes, &origin, out),
+            Event::Opened => self.on_open(out),
+            Event::Lost => self.forget(),
+            Event::Reply(reply) => self.on_reply(reply, &origin, out),
+            Event::Nothing => {}
         }
-        self.run(&origin, out);
+        if self.session.run(&origin, out) {
+            self.forget();
+        }
+        if self.session.is_due() {
+            self.run_timers(&origin, out);
+        }
     }
 
     fn wake_at(&self) -> Option<Timestamp> {
-        Some(self.link.wake_at().min(self.due))
+        Some(self.session.wake_at())
     }
 
     fn digest(&self) -> Digest {
         let mut own = Vec::new();
-        for symbol in &self.symbols {
+        for (listing, symbol) in self.session.listings.iter().zip(&self.symbols) {
             let (state, at) = match symbol.sync {
                 Sync::Idle => (0, Timestamp::ZERO),
                 Sync::Wanted { at } => (1, at),
@@ -433,15 +347,15 @@ impl Machine for Binance {
                 Sync::Loaded => (3, Timestamp::ZERO),
                 Sync::Chained => (4, Timestamp::ZERO),
             };
-            let numbers = (state, at, symbol.last, symbol.last_trade, symbol.tries);
-            own.extend(schemas::encode(&(symbol.native.as_str(), numbers)));
+            let numbers = (state, at, symbol.last, listing.last_trade, listing.tries);
+            own.extend(schemas::encode(&(listing.native.as_str(), numbers)));
             for frame in &symbol.buffer {
                 own.extend(&Digest::of(frame).0);
             }
         }
-        let timers = (self.link.wake_at(), self.due, self.expires_at, self.send_at);
-        own.extend(schemas::encode(&(self.now, self.next_conn, self.next_request, timers)));
-        Digest::combine(&[self.shelf.digest(), Digest::of(&own)])
+        let timers = (self.session.link.wake_at(), self.session.due, self.expires_at, self.send_at);
+        own.extend(schemas::encode(&(self.session.now, self.session.next_conn, self.next_request, timers)));
+        Digest::combine(&[self.session.shelf.digest(), Digest::of(&own)])
     }
 }
 
@@ -452,6 +366,6 @@ impl VenueMachine for Binance {
     }
 
     fn shelf(&self) -> &Shelf {
-        &self.shelf
+        &self.session.shelf
     }
 }

@@ -33,11 +33,11 @@ impl Binance {
             None => return must(None, "a frame that does not say what it is"),
         };
         if !matches!(event, b"depthUpdate" | b"trade" | b"aggTrade" | b"bookTicker" | b"kline") {
-            self.shelf.counts.foreign += 1;
+            self.session.shelf.counts.foreign += 1;
             return Ok(());
         }
         let Some(at) = self.symbol(must(fields.symbol, "no s")?) else {
-            self.shelf.counts.foreign += 1;
+            self.session.shelf.counts.foreign += 1;
             return Ok(());
         };
         match event {
@@ -46,7 +46,7 @@ impl Binance {
             b"kline" => self.on_candle(at, fields, origin, out)?,
             _ => self.on_trade(at, fields, event == b"aggTrade", origin, out)?,
         }
-        self.link.data(self.now);
+        self.session.link.data(self.session.now);
         Ok(())
     }
 
@@ -61,7 +61,7 @@ impl Binance {
     ) -> Result<()> {
         must(fields.event.is_none().then_some(()), "an answer that is an event")?;
         if error {
-            self.shelf.counts.venue_errors += 1;
+            self.session.shelf.counts.venue_errors += 1;
             self.give_up(schemas::GapReason::ChannelError, origin, out);
         }
         Ok(())
@@ -83,26 +83,31 @@ impl Binance {
         let maker_bought = must(fields.maker_bought.as_ref(), "no m")?.clone().boolean()?;
         let happened = integer(fields.trade_at.as_ref(), "no T")?;
         let sent = must(fields.event_at, "no E")?;
-        let symbol = &mut self.symbols[at];
-        let (for_price, for_qty) = decide(&mut symbol.decimals, price, qty);
+        let listing = &mut self.session.listings[at];
+        let (for_price, for_qty) = decide(&mut listing.decimals, price, qty);
         let price = must(decimal::parse(price, for_price), "not a price of this symbol")?;
         let qty = must(decimal::parse(qty, for_qty), "not a quantity of this symbol")?;
-        if *symbol.aggregated.get_or_insert(aggregated) != aggregated {
-            self.shelf.counts.foreign += 1;
+        if *self.symbols[at].aggregated.get_or_insert(aggregated) != aggregated {
+            self.session.shelf.counts.foreign += 1;
             return Ok(());
         }
-        if id <= symbol.last_trade {
-            self.shelf.counts.duplicates += 1;
+        if id <= listing.last_trade {
+            self.session.shelf.counts.duplicates += 1;
             return Ok(());
         }
-        symbol.last_trade = id;
+        listing.last_trade = id;
         let Some(no) = self.introduce(at, origin, out) else { return Ok(()) };
         let mut origin = origin.at_venue_ms(happened);
         origin.times.publish_at = Some(Timestamp::from_millis(sent));
         let taker = Some(if maker_bought { BookSide::Ask } else { BookSide::Bid });
         let id = u128::from(id.unsigned_abs()).to_be_bytes();
-        self.shelf.counts.fills += 1;
-        self.shelf.push(no, TapeBody::Trade(TradeRow { id, price, qty, taker, block: false }), &origin, out);
+        self.session.shelf.counts.fills += 1;
+        self.session.shelf.push(
+            no,
+            TapeBody::Trade(TradeRow { id, price, qty, taker, block: false }),
+            &origin,
+            out,
+        );
         Ok(())
     }
 
@@ -117,7 +122,7 @@ impl Binance {
         let dialect = *self.dialect.get_or_insert(named);
         let price = text(fields.bids.as_ref(), "no b")?;
         let qty = text(fields.bid_qty.as_ref(), "no B")?;
-        let (for_price, for_qty) = decide(&mut self.symbols[at].decimals, price, qty);
+        let (for_price, for_qty) = decide(&mut self.session.listings[at].decimals, price, qty);
         let top = |price, qty| -> Result<TopRow> {
             let price = amount(price, for_price, "not a price of this symbol")?;
             Ok(TopRow { price, qty: Some(amount(qty, for_qty, "not a quantity of this symbol")?) })
@@ -131,7 +136,7 @@ impl Binance {
             origin.times.publish_at = Some(Timestamp::from_millis(must(fields.event_at, "no E")?));
         }
         if let Some(no) = self.introduce(at, &origin, out) {
-            self.shelf.push(no, TapeBody::Quote { bid: Some(bid), ask: Some(ask) }, &origin, out);
+            self.session.shelf.push(no, TapeBody::Quote { bid: Some(bid), ask: Some(ask) }, &origin, out);
         }
         Ok(())
     }
@@ -151,11 +156,11 @@ impl Binance {
         let interval_s = must(interval_s, "not an interval")?;
         if self.dialect.is_none() {
             // A candle looks alike on both venues; the first other frame tells which one it is.
-            self.shelf.counts.foreign += 1;
+            self.session.shelf.counts.foreign += 1;
             return Ok(());
         }
         let [open, high, low, close, volume] = candle.values;
-        let (for_price, for_qty) = decide(&mut self.symbols[at].decimals, open, volume);
+        let (for_price, for_qty) = decide(&mut self.session.listings[at].decimals, open, volume);
         let price = |text| must(decimal::parse(text, for_price), "not a price of this symbol").map(Some);
         let row = CandleRow {
             start: Timestamp::from_millis(candle.start_ms),
@@ -168,7 +173,7 @@ impl Binance {
             closed: candle.closed,
         };
         if let Some(no) = self.introduce(at, origin, out) {
-            self.shelf.push(no, TapeBody::Candle(Box::new(row)), &origin.at_venue_ms(sent), out);
+            self.session.shelf.push(no, TapeBody::Candle(Box::new(row)), &origin.at_venue_ms(sent), out);
         }
         Ok(())
     }

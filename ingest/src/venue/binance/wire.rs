@@ -3,18 +3,11 @@
 use schemas::BookSide;
 
 use crate::decimal;
-use crate::scan::{Scan, ScanError};
-
-pub(super) type Result<T> = std::result::Result<T, ScanError>;
+use crate::scan::Scan;
+pub(super) use crate::venue::spot::{Result, must};
 
 /// Decimals of price and quantity, once known.
 pub(super) type Decimals = Option<(u8, u8)>;
-
-/// The field must be there.
-#[inline]
-pub(super) fn must<T>(value: Option<T>, what: &'static str) -> Result<T> {
-    value.ok_or(ScanError { at: 0, what })
-}
 
 /// One level of a frame.
 #[derive(Clone, Copy, Debug)]

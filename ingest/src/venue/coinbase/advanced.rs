@@ -113,7 +113,7 @@ impl Coinbase {
             && sequence != last + 1
         {
             if sequence == last {
-                self.shelf.counts.duplicates += 1;
+                self.session.shelf.counts.duplicates += 1;
                 return Ok(());
             }
             let back = sequence < last;
@@ -143,7 +143,7 @@ impl Coinbase {
             b"heartbeats" => self.each(events, |coinbase, scan| coinbase.on_heartbeat(scan, &origin, out)),
             b"subscriptions" => Ok(()),
             _ => {
-                self.shelf.counts.foreign += 1;
+                self.session.shelf.counts.foreign += 1;
                 Ok(())
             }
         }
@@ -166,18 +166,18 @@ impl Coinbase {
         self.blame = Blame::Everything;
         let event = book(scan)?;
         let Some(at) = self.product(event.product) else {
-            self.shelf.counts.foreign += 1;
+            self.session.shelf.counts.foreign += 1;
             return Ok(());
         };
-        self.blame = Blame::Product(at);
-        let known = self.products[at].decimals;
+        self.blame = Blame::One(at);
+        let known = self.session.listings[at].decimals;
         let decimals = match (known, event.snapshot) {
             (Some(decimals), _) => decimals,
             (None, true) => {
                 larger(places(event.updates.clone())?, self.products[at].increments.unwrap_or_default())
             }
             (None, false) => {
-                self.shelf.counts.stale_dropped += 1;
+                self.session.shelf.counts.stale_dropped += 1;
                 return Ok(());
             }
         };
@@ -189,7 +189,7 @@ impl Coinbase {
             let (price, qty) = (amount(price, decimals.0)?, amount(qty, decimals.1)?);
             self.changes.push(Change { side, price, qty, at });
         }
-        self.products[at].decimals = Some(decimals);
+        self.session.listings[at].decimals = Some(decimals);
         if event.snapshot {
             self.load(at, origin, out);
         } else {

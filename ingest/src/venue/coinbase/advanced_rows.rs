@@ -34,12 +34,12 @@ impl Coinbase {
     /// which decides the decimals.
     fn known(&mut self, place: Option<&Scan<'_>>) -> Result<Option<(usize, (u8, u8))>> {
         let Some(at) = self.product(plain(place, "no product")?) else {
-            self.shelf.counts.foreign += 1;
+            self.session.shelf.counts.foreign += 1;
             return Ok(None);
         };
-        let product = &mut self.products[at];
-        product.decimals = product.decimals.or(product.increments);
-        Ok(Some((at, must(product.decimals, "before the book")?)))
+        let listing = &mut self.session.listings[at];
+        listing.decimals = listing.decimals.or(self.products[at].increments);
+        Ok(Some((at, must(listing.decimals, "before the book")?)))
     }
 
     pub(super) fn on_trades(
@@ -100,8 +100,8 @@ impl Coinbase {
                 closed: false,
             };
             if let Some(no) = coinbase.introduce(at, origin, out) {
-                coinbase.link.data(coinbase.now);
-                coinbase.shelf.push(no, TapeBody::Candle(Box::new(row)), origin, out);
+                coinbase.session.link.data(coinbase.session.now);
+                coinbase.session.shelf.push(no, TapeBody::Candle(Box::new(row)), origin, out);
             }
             Ok(())
         })
@@ -127,8 +127,8 @@ impl Coinbase {
             };
             let (bid, ask) = (top(bid, bid_qty)?, top(ask, ask_qty)?);
             if let Some(no) = coinbase.introduce(at, origin, out) {
-                coinbase.link.data(coinbase.now);
-                coinbase.shelf.push(no, TapeBody::Quote { bid, ask }, origin, out);
+                coinbase.session.link.data(coinbase.session.now);
+                coinbase.session.shelf.push(no, TapeBody::Quote { bid, ask }, origin, out);
             }
             Ok(())
         })

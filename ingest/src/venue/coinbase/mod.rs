@@ -11,21 +11,15 @@ mod wire;
 
 use schemas::time::NANOS_PER_SEC;
 use schemas::{
-    BookState, Digest, GapReason, Instrument, InstrumentKind, InstrumentNo, Machine, Raw, Record, TapeBody,
-    Times, Timestamp, Venue,
+    Digest, GapReason, InstrumentKind, InstrumentNo, Machine, Raw, Record, TapeBody, Timestamp, Venue,
 };
 
+use super::spot::{Blame, Change, Event, Session};
 use crate::deed::{Deed, SOCKET_MAIN, VenueOutput};
-use crate::link::{GaveUp, Link, LinkConfig};
-use crate::names::Names;
+use crate::link::LinkConfig;
 use crate::shelf::{Origin, Shelf};
 use crate::venue::VenueMachine;
-use wire::{Change, Head, Trade};
-
-/// Unanswered subscriptions of one book after which the connection is given up.
-const MAX_TRIES: u32 = 4;
-/// Longest wait between two subscriptions of one book.
-const RESYNC_CAP_NS: i64 = 60 * NANOS_PER_SEC;
+use wire::{Head, Trade};
 
 /// Settings of the machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,40 +54,21 @@ impl CoinbaseConfig {
     }
 }
 
-/// What is known of one product.
-#[derive(Clone, Debug)]
+/// What is known of one product beside its listing.
+#[derive(Clone, Debug, Default)]
 struct Product {
-    native: String,
-    no: Option<InstrumentNo>,
-    /// Of price and quantity, once its instrument is introduced.
-    decimals: Option<(u8, u8)>,
-    /// The same from the venue's increments.
+    /// Decimals of price and quantity from the venue's increments.
     increments: Option<(u8, u8)>,
-    last_trade: i64,
     /// Pro: the venue's time of the newest change in the book.
     book_at: Option<Timestamp>,
-    /// When an awaited book is asked for again; `MAX` if none is awaited.
-    resync_at: Timestamp,
-    tries: u32,
-}
-
-/// Which books an unreadable frame may have changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Blame {
-    Everything,
-    Product(usize),
-    Nothing,
 }
 
 /// The machine.
 #[derive(Clone, Debug)]
 pub struct Coinbase {
     config: CoinbaseConfig,
-    shelf: Shelf,
-    link: Link,
-    next_conn: u32,
-    now: Timestamp,
-    names: Names,
+    session: Session,
+    /// By the places of the listings.
     products: Vec<Product>,
     /// The levels of the frame at hand.
     changes: Vec<Change>,
@@ -107,20 +82,15 @@ pub struct Coinbase {
     heartbeat: Option<i64>,
     /// When the books are subscribed whether or not the increments are known; `MAX` if that is done.
     books_at: Timestamp,
-    /// The earliest of all timers but the link's.
-    due: Timestamp,
 }
 
 impl Coinbase {
     /// A machine that has seen nothing; the first record makes it connect.
     pub fn new(config: CoinbaseConfig) -> Self {
-        let mut machine = Self {
-            shelf: Shelf::default(),
-            link: Link::new(config.link.clone()),
-            next_conn: 0,
-            now: Timestamp::ZERO,
-            names: Names::default(),
-            products: Vec::new(),
+        let session = Session::new(&config.link, &config.products);
+        Self {
+            products: vec![Product::default(); session.listings.len()],
+            session,
             changes: Vec::new(),
             trades: Vec::new(),
             blame: Blame::Everything,
@@ -128,68 +98,27 @@ impl Coinbase {
             sequence: None,
             heartbeat: None,
             books_at: Timestamp::MAX,
-            due: Timestamp::MAX,
             config,
-        };
-        for native in machine.config.products.clone() {
-            machine.add(native.as_bytes());
         }
-        machine
-    }
-
-    fn captures(&self) -> bool {
-        self.config.products.is_empty()
-    }
-
-    fn add(&mut self, native: &[u8]) -> usize {
-        let (no, new) = self.names.intern(native);
-        if new {
-            self.products.push(Product {
-                native: String::from_utf8_lossy(native).into_owned(),
-                no: None,
-                decimals: None,
-                increments: None,
-                last_trade: 0,
-                book_at: None,
-                resync_at: Timestamp::MAX,
-                tries: 0,
-            });
-        }
-        no.0 as usize
     }
 
     /// The place of a product; `None` if it is not followed.
     #[inline]
     fn product(&mut self, native: &[u8]) -> Option<usize> {
-        match self.names.find(native) {
-            Some(no) => Some(no.0 as usize),
-            None if self.captures() => Some(self.add(native)),
-            None => None,
+        let at = self.session.find(native)?;
+        if at == self.products.len() {
+            self.products.push(Product::default());
         }
+        Some(at)
     }
 
     /// The instrument of a product whose decimals are known.
     #[inline]
     fn introduce(&mut self, at: usize, origin: &Origin, out: &mut Vec<VenueOutput>) -> Option<InstrumentNo> {
-        let product = &mut self.products[at];
-        if product.no.is_none() {
-            let (price_decimals, qty_decimals) = product.decimals?;
-            let native = &product.native;
-            product.no = Some(self.shelf.intern(native.as_bytes(), origin, out, || Instrument {
-                venue: Venue::Coinbase,
-                native: native.clone(),
-                market: native.clone(),
-                kind: InstrumentKind::Spot,
-                price_decimals,
-                qty_decimals,
-            }));
-        }
-        product.no
+        self.session.introduce(at, (Venue::Coinbase, InstrumentKind::Spot), origin, out)
     }
 
     fn on_frame(&mut self, bytes: &[u8], origin: &Origin, out: &mut Vec<VenueOutput>) {
-        self.shelf.counts.frames += 1;
-        self.link.heard(self.now);
         self.blame = Blame::Everything;
         let read = Head::read(bytes).and_then(|head| match (head.channel, head.kind) {
             (Some(channel), _) => self.on_channel(channel, &head, origin, out),
@@ -197,90 +126,62 @@ impl Coinbase {
             (None, None) => wire::must(None, "a frame that does not say what it is"),
         });
         if read.is_err() {
-            self.quarantine(origin, out);
-        }
-    }
-
-    #[cold]
-    fn quarantine(&mut self, origin: &Origin, out: &mut Vec<VenueOutput>) {
-        self.shelf.counts.quarantined += 1;
-        match self.blame {
-            Blame::Nothing => {}
-            Blame::Product(at) => self.lose(at, GapReason::Unreadable, origin, out),
-            Blame::Everything => {
-                for at in 0..self.products.len() {
-                    self.lose(at, GapReason::Unreadable, origin, out);
-                }
+            for at in self.session.quarantine(self.blame) {
+                self.lose(at, GapReason::Unreadable, origin, out);
             }
         }
     }
 
     /// An error of the venue: it may mean that nothing is subscribed, so another connection tries again.
     fn on_error(&mut self, origin: &Origin, out: &mut Vec<VenueOutput>) {
-        self.shelf.counts.venue_errors += 1;
+        self.session.shelf.counts.venue_errors += 1;
         self.give_up(GapReason::ChannelError, origin, out);
     }
 
     /// A book is lost and asked for again.
     #[cold]
     fn lose(&mut self, at: usize, reason: GapReason, origin: &Origin, out: &mut Vec<VenueOutput>) {
-        let Some(no) = self.products[at].no else { return };
-        if self.shelf.slot(no).is_some_and(|slot| has_book(&slot.state)) {
-            self.shelf.lose(no, reason, origin, out);
+        if self.session.lose(at, reason, origin, out) {
             self.resync(at, out);
         }
     }
 
-    /// Everything that hung on the connection is lost.
-    fn lose_all(&mut self, reason: GapReason, origin: &Origin, out: &mut Vec<VenueOutput>) {
+    /// Forgets what hung on the connection.
+    fn forget(&mut self) {
         for product in &mut self.products {
-            product.resync_at = Timestamp::MAX;
-            product.tries = 0;
             product.book_at = None;
-            if let Some(no) = product.no {
-                self.shelf.lose(no, reason, origin, out);
-            }
         }
-        (self.sequence, self.heartbeat) = (None, None);
-        (self.books_at, self.due) = (Timestamp::MAX, Timestamp::MAX);
+        (self.sequence, self.heartbeat, self.books_at) = (None, None, Timestamp::MAX);
     }
 
     /// Subscribes one book anew, and again with growing waits until it comes.
     fn resync(&mut self, at: usize, out: &mut Vec<VenueOutput>) {
-        if !self.link.is_open() {
+        if !self.session.link.is_open() {
             return;
         }
-        let name = std::slice::from_ref(&self.products[at].native);
+        let name = std::slice::from_ref(&self.session.listings[at].native);
         for kind in ["unsubscribe", "subscribe"] {
             let text =
                 if self.legacy { pro::book_text(kind, name) } else { advanced::text(kind, "level2", name) };
-            out.push(VenueOutput::Deed(Deed::Send { conn: self.link.conn(), text }));
+            out.push(VenueOutput::Deed(Deed::Send { conn: self.session.link.conn(), text }));
         }
-        self.await_book(at);
-    }
-
-    fn await_book(&mut self, at: usize) {
-        let product = &mut self.products[at];
-        let wait = self.config.resync_ns.max(1).saturating_mul(1 << product.tries.min(10)).min(RESYNC_CAP_NS);
-        product.tries += 1;
-        product.resync_at = self.now.plus(wait);
-        self.due = self.due.min(product.resync_at);
+        self.session.await_book(at, self.config.resync_ns);
     }
 
     /// The venue closes a connection that subscribes nothing within five seconds: two channels are asked for at once,
     /// the books as soon as their increments are known.
     fn on_open(&mut self, out: &mut Vec<VenueOutput>) {
         (self.sequence, self.heartbeat) = (None, None);
-        if self.captures() {
+        if self.session.captures {
             return;
         }
-        let conn = self.link.conn();
+        let conn = self.session.link.conn();
         for channel in ["heartbeats", "status"] {
             let text = advanced::text("subscribe", channel, &self.config.products);
             out.push(VenueOutput::Deed(Deed::Send { conn, text }));
         }
-        self.books_at = self.now.plus(self.config.status_ns.max(1));
-        self.due = self.due.min(self.books_at);
+        self.books_at = self.session.now.plus(self.config.status_ns.max(1));
+        self.session.remind(self.books_at);
     }
 
     /// Subscribes the books and what belongs to them.
@@ -289,85 +190,51 @@ impl Coinbase {
         let candles = self.config.candles.then_some("candles");
         for channel in ["level2", "market_trades", "ticker"].into_iter().chain(candles) {
             let text = advanced::text("subscribe", channel, &self.config.products);
-            out.push(VenueOutput::Deed(Deed::Send { conn: self.link.conn(), text }));
+            out.push(VenueOutput::Deed(Deed::Send { conn: self.session.link.conn(), text }));
         }
         for at in 0..self.products.len() {
-            self.await_book(at);
+            self.session.await_book(at, self.config.resync_ns);
         }
     }
 
     /// Gives the connection up; the link opens another.
     #[cold]
     fn give_up(&mut self, reason: GapReason, origin: &Origin, out: &mut Vec<VenueOutput>) {
-        self.shelf.counts.disconnects += 1;
-        self.link.give_up(self.now, out);
-        self.lose_all(reason, origin, out);
-    }
-
-    fn run(&mut self, origin: &Origin, out: &mut Vec<VenueOutput>) {
-        if let Some(why) = self.link.run(self.now, &mut self.next_conn, out) {
-            self.shelf.counts.disconnects += 1;
-            if why != GaveUp::ConnectTimeout {
-                for product in &self.products {
-                    if let Some(no) = product.no {
-                        self.shelf.age(no, origin, out);
-                    }
-                }
-            }
-            self.lose_all(GapReason::Disconnected, origin, out);
-        }
-        if self.now >= self.due {
-            self.run_timers(origin, out);
-        }
+        self.session.give_up(reason, origin, out);
+        self.forget();
     }
 
     #[cold]
     fn run_timers(&mut self, origin: &Origin, out: &mut Vec<VenueOutput>) {
-        let late = |product: &Product| product.resync_at <= self.now && product.tries >= MAX_TRIES;
-        if self.products.iter().any(late) {
+        if self.session.is_hopeless() {
             self.give_up(GapReason::Disconnected, origin, out);
             return;
         }
-        if self.books_at <= self.now {
+        if self.books_at <= self.session.now {
             self.subscribe(out);
         }
         for at in 0..self.products.len() {
-            if self.products[at].resync_at <= self.now {
+            if self.session.is_late(at) {
                 self.resync(at, out);
             }
         }
-        let timers = self.products.iter().map(|product| product.resync_at);
-        self.due = timers.chain([self.books_at]).min().unwrap_or(Timestamp::MAX);
+        self.session.due = self.session.next_resync().min(self.books_at);
     }
 
     /// A snapshot in `changes` becomes the book.
     fn load(&mut self, at: usize, origin: &Origin, out: &mut Vec<VenueOutput>) {
         let Some(no) = self.introduce(at, origin, out) else { return };
-        self.shelf.clear(no, origin, out);
-        for change in &self.changes {
-            self.shelf.load(no, change.side, change.price, change.qty, &change.origin(origin), out);
-        }
-        let product = &mut self.products[at];
-        (product.resync_at, product.tries, product.book_at) = (Timestamp::MAX, 0, None);
-        self.link.data(self.now);
-        self.shelf.loaded(no, origin, out);
+        self.session.load(at, no, &self.changes, origin, out);
+        self.session.listings[at].tries = 0;
+        self.products[at].book_at = None;
         self.uncrossed(at, no, origin, out);
     }
 
     /// The changes in `changes` go into the book. Says whether there is one.
     #[inline]
     fn update(&mut self, at: usize, origin: &Origin, out: &mut Vec<VenueOutput>) -> bool {
-        let live =
-            self.products[at].no.filter(|no| self.shelf.slot(*no).is_some_and(|slot| has_book(&slot.state)));
-        let Some(no) = live else {
-            self.shelf.counts.stale_dropped += 1;
-            return false;
-        };
-        for change in &self.changes {
-            self.shelf.set(no, change.side, change.price, change.qty, &change.origin(origin), out);
-        }
-        self.link.data(self.now);
-        self.shelf.heard(no, origin, out);
+        let Some(no) = self.session.update(at, &self.changes, origin, out) else { return false };
+        self.session.shelf.heard(no, origin, out);
         self.uncrossed(at, no, origin, out)
     }
 
@@ -379,9 +246,8 @@ impl Coinbase {
         origin: &Origin,
         out: &mut Vec<VenueOutput>,
     ) -> bool {
-        let crossed = self.shelf.slot(no).is_some_and(|slot| slot.book.crossed());
+        let crossed = self.session.crossed(no);
         if crossed {
-            self.shelf.counts.crossed += 1;
             self.lose(at, GapReason::Crossed, origin, out);
         }
         !crossed
@@ -392,33 +258,19 @@ impl Coinbase {
         self.trades.sort_unstable_by_key(|trade| trade.id);
         for at in 0..self.trades.len() {
             let trade = self.trades[at];
-            if trade.id <= self.products[trade.product].last_trade {
-                self.shelf.counts.duplicates += 1;
+            if trade.id <= self.session.listings[trade.product].last_trade {
+                self.session.shelf.counts.duplicates += 1;
                 continue;
             }
             let Some(no) = self.introduce(trade.product, origin, out) else { continue };
-            self.products[trade.product].last_trade = trade.id;
+            self.session.listings[trade.product].last_trade = trade.id;
             let mut origin = *origin;
             origin.times.venue_at = Some(trade.at);
-            self.shelf.counts.fills += 1;
-            self.shelf.push(no, TapeBody::Trade(trade.row()), &origin, out);
+            self.session.shelf.counts.fills += 1;
+            self.session.shelf.push(no, TapeBody::Trade(trade.row()), &origin, out);
         }
-        self.link.data(self.now);
+        self.session.link.data(self.session.now);
     }
-}
-
-impl Change {
-    #[inline]
-    fn origin(&self, frame: &Origin) -> Origin {
-        let venue_at = self.at.or(frame.times.venue_at);
-        Origin { times: Times { venue_at, ..frame.times }, ..*frame }
-    }
-}
-
-/// Whether the state is one in which the book holds something to lose.
-#[inline]
-const fn has_book(state: &BookState) -> bool {
-    matches!(state, BookState::Live | BookState::Stale { .. })
 }
 
 impl Machine for Coinbase {
@@ -426,39 +278,40 @@ impl Machine for Coinbase {
     type Output = VenueOutput;
 
     fn apply(&mut self, record: &Record<Raw>, out: &mut Vec<VenueOutput>) {
-        let at = match &record.body {
-            Raw::TimeAdvanced { to } => record.at.max(*to),
-            _ => record.at,
-        };
-        self.now = self.now.max(at);
-        let times = Times { recv_at: at, ..Times::default() };
-        let origin = Origin { raw_seq: record.seq, venue_seq: 0, times };
-        match &record.body {
-            Raw::Frame { conn, bytes } if self.link.owns(*conn) => self.on_frame(bytes, &origin, out),
-            Raw::Connected { conn } if self.link.opened(*conn, self.now) => self.on_open(out),
-            Raw::Closed { conn, .. } if self.link.closed(*conn, self.now) => {
-                self.shelf.counts.disconnects += 1;
-                self.lose_all(GapReason::Disconnected, &origin, out);
-            }
-            Raw::TimeAdvanced { .. } => {}
-            _ => self.shelf.counts.stray += 1,
+        let (origin, event) = self.session.hear(record, out);
+        match event {
+            Event::Frame(bytes) => self.on_frame(bytes, &origin, out),
+            Event::Opened => self.on_open(out),
+            Event::Lost => self.forget(),
+            Event::Reply(_) => self.session.shelf.counts.stray += 1,
+            Event::Nothing => {}
         }
-        self.run(&origin, out);
+        if self.session.run(&origin, out) {
+            self.forget();
+        }
+        if self.session.is_due() {
+            self.run_timers(&origin, out);
+        }
     }
 
     fn wake_at(&self) -> Option<Timestamp> {
-        Some(self.link.wake_at().min(self.due))
+        Some(self.session.wake_at())
     }
 
     fn digest(&self) -> Digest {
-        let products: Vec<_> = self
-            .products
-            .iter()
-            .map(|p| (p.native.as_str(), p.last_trade, p.book_at, p.resync_at, p.tries))
+        let listings = self.session.listings.iter().zip(&self.products);
+        let products: Vec<_> = listings
+            .map(|(l, p)| (l.native.as_str(), l.last_trade, p.book_at, l.resync_at, l.tries))
             .collect();
-        let numbers = (self.sequence, self.heartbeat, self.next_conn, self.legacy);
-        let own = schemas::encode(&(products, numbers, self.now, self.link.wake_at(), self.due));
-        Digest::combine(&[self.shelf.digest(), Digest::of(&own)])
+        let numbers = (self.sequence, self.heartbeat, self.session.next_conn, self.legacy);
+        let own = schemas::encode(&(
+            products,
+            numbers,
+            self.session.now,
+            self.session.link.wake_at(),
+            self.session.due,
+        ));
+        Digest::combine(&[self.session.shelf.digest(), Digest::of(&own)])
     }
 }
 
@@ -468,6 +321,6 @@ impl VenueMachine for Coinbase {
     }
 
     fn shelf(&self) -> &Shelf {
-        &self.shelf
+        &self.session.shelf
     }
 }

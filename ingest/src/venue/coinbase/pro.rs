@@ -69,7 +69,7 @@ impl Coinbase {
             match kind {
                 b"error" => self.on_error(origin, out),
                 b"subscriptions" | b"heartbeat" => {}
-                _ => self.shelf.counts.foreign += 1,
+                _ => self.session.shelf.counts.foreign += 1,
             }
             return Ok(());
         }
@@ -80,11 +80,11 @@ impl Coinbase {
         self.legacy = true;
         let Some(at) = self.product(must(head.product, "no product")?) else {
             self.blame = Blame::Nothing;
-            self.shelf.counts.foreign += 1;
+            self.session.shelf.counts.foreign += 1;
             return Ok(());
         };
         if of_book {
-            self.blame = Blame::Product(at);
+            self.blame = Blame::One(at);
         }
         match kind {
             b"snapshot" => self.pro_snapshot(at, head, origin, out),
@@ -102,7 +102,7 @@ impl Coinbase {
         out: &mut Vec<VenueOutput>,
     ) -> Result<()> {
         let (bids, asks) = (must(head.bids.clone(), "no bids")?, must(head.asks.clone(), "no asks")?);
-        let known = self.products[at].decimals;
+        let known = self.session.listings[at].decimals;
         let decimals = match known {
             Some(decimals) => decimals,
             None => larger(places(bids.clone())?, places(asks.clone())?),
@@ -117,7 +117,7 @@ impl Coinbase {
                 self.changes.push(Change { side, price, qty, at: None });
             }
         }
-        self.products[at].decimals = Some(decimals);
+        self.session.listings[at].decimals = Some(decimals);
         self.load(at, origin, out);
         Ok(())
     }
@@ -132,7 +132,7 @@ impl Coinbase {
         let time = time_at(head.time.as_ref())?;
         let mut scan = must(head.changes.as_ref(), "no changes")?.clone();
         self.changes.clear();
-        if let Some(decimals) = self.products[at].decimals {
+        if let Some(decimals) = self.session.listings[at].decimals {
             scan.array()?;
             while scan.item()? {
                 scan.array()?;
@@ -159,24 +159,25 @@ impl Coinbase {
         out: &mut Vec<VenueOutput>,
     ) -> Result<()> {
         let time = time_at(head.time.as_ref())?;
-        let (for_price, _) = must(self.products[at].decimals, "a ticker before the book")?;
+        let (for_price, _) = must(self.session.listings[at].decimals, "a ticker before the book")?;
         let bid = amount_at(head.best_bid.as_ref(), for_price)?;
         let ask = amount_at(head.best_ask.as_ref(), for_price)?;
         let Some(no) = self.introduce(at, origin, out) else { return Ok(()) };
         let mut origin = *origin;
         origin.times.venue_at = Some(time);
         let top = |price| Some(TopRow { price, qty: None });
-        self.link.data(self.now);
-        self.shelf.push(no, TapeBody::Quote { bid: top(bid), ask: top(ask) }, &origin, out);
+        self.session.link.data(self.session.now);
+        self.session.shelf.push(no, TapeBody::Quote { bid: top(bid), ask: top(ask) }, &origin, out);
         if self.products[at].book_at != Some(time) {
             return Ok(());
         }
-        let best =
-            |side| self.shelf.slot(no).and_then(|slot| slot.book.best(side)).map_or(0, |level| level.price);
+        let best = |side| {
+            self.session.shelf.slot(no).and_then(|slot| slot.book.best(side)).map_or(0, |level| level.price)
+        };
         if (best(BookSide::Bid), best(BookSide::Ask)) == (bid, ask) {
-            self.shelf.counts.tops_ok += 1;
+            self.session.shelf.counts.tops_ok += 1;
         } else {
-            self.shelf.counts.tops_bad += 1;
+            self.session.shelf.counts.tops_bad += 1;
             self.lose(at, GapReason::TopMismatch, &origin, out);
         }
         Ok(())
@@ -189,7 +190,7 @@ impl Coinbase {
         origin: &Origin,
         out: &mut Vec<VenueOutput>,
     ) -> Result<()> {
-        let (for_price, for_qty) = must(self.products[at].decimals, "a match before the book")?;
+        let (for_price, for_qty) = must(self.session.listings[at].decimals, "a match before the book")?;
         let trade = Trade {
             product: at,
             id: must(head.trade.as_ref(), "no trade id")?.clone().integer()?,

@@ -4,25 +4,8 @@ use schemas::{BookSide, Timestamp, TradeRow};
 
 use crate::decimal;
 use crate::rfc3339;
-use crate::scan::{Scan, ScanError};
-
-pub(super) type Result<T> = std::result::Result<T, ScanError>;
-
-/// The field must be there.
-#[inline]
-pub(super) fn must<T>(value: Option<T>, what: &'static str) -> Result<T> {
-    value.ok_or(ScanError { at: 0, what })
-}
-
-/// One level of a frame.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Change {
-    pub(super) side: BookSide,
-    pub(super) price: i64,
-    pub(super) qty: i64,
-    /// Time of the level, where it has one of its own.
-    pub(super) at: Option<Timestamp>,
-}
+use crate::scan::Scan;
+pub(super) use crate::venue::spot::{Change, Result, must};
 
 /// One trade of a frame.
 #[derive(Clone, Copy, Debug)]

@@ -7,6 +7,7 @@ use super::{Kraken, must};
 use crate::deed::{Deed, VenueOutput};
 use crate::scan::{Scan, ScanError};
 use crate::shelf::Origin;
+use crate::venue::spot;
 
 type Result<T> = std::result::Result<T, ScanError>;
 
@@ -81,11 +82,11 @@ impl Kraken {
     /// A pair's precision is what its instrument was introduced with, for as long as the tape lasts: with another one
     /// the checksum is over other digits and the book cannot be verified.
     fn precision(&mut self, at: usize, decimals: (u8, u8), origin: &Origin, out: &mut Vec<VenueOutput>) {
-        let pair = &mut self.pairs[at];
+        let pair = &mut self.session.listings[at];
         if pair.no.is_none() {
             pair.decimals = Some(decimals);
         } else if pair.decimals != Some(decimals) {
-            self.shelf.counts.quarantined += 1;
+            self.session.shelf.counts.quarantined += 1;
             self.lose(at, GapReason::TickChange, origin, out);
         }
     }
@@ -93,12 +94,12 @@ impl Kraken {
     /// Subscribes everything about the followed pairs that the venue lists.
     fn subscribe(&mut self, out: &mut Vec<VenueOutput>) {
         let listed: Vec<usize> =
-            (0..self.pairs.len()).filter(|at| self.pairs[*at].decimals.is_some()).collect();
-        let names: Vec<String> = listed.iter().map(|at| self.pairs[*at].native.clone()).collect();
+            (0..self.depths.len()).filter(|at| self.session.listings[*at].decimals.is_some()).collect();
+        let names: Vec<String> = listed.iter().map(|at| self.session.listings[*at].native.clone()).collect();
         if names.is_empty() {
             return;
         }
-        let conn = self.link.conn();
+        let conn = self.session.link.conn();
         let mut texts = vec![book_text(true, &names, self.config.depth as usize)];
         texts.extend(["trade", "ticker"].map(|channel| channel_text(channel, &names)));
         if self.config.candles {
@@ -106,7 +107,7 @@ impl Kraken {
         }
         out.extend(texts.into_iter().map(|text| VenueOutput::Deed(Deed::Send { conn, text })));
         for at in listed {
-            self.await_book(at);
+            self.session.await_book(at, self.config.resync_ns);
         }
     }
 
@@ -125,11 +126,11 @@ impl Kraken {
             if let Some((Some(b"book"), Some(native), Some(depth))) = said.map(result).transpose()?
                 && let Some(at) = self.pair(native)
             {
-                self.pairs[at].depth = depth;
+                self.depths[at] = depth;
             }
             return Ok(());
         }
-        self.shelf.counts.venue_errors += 1;
+        self.session.shelf.counts.venue_errors += 1;
         let native = symbol.and_then(|text| Scan::new(text).plain().ok());
         if let Some(at) = native.and_then(|native| self.pair(native)) {
             self.refused(at);
@@ -139,10 +140,10 @@ impl Kraken {
 
     /// The venue will not serve this book: it is asked again after a while, and the connection lives on.
     fn refused(&mut self, at: usize) {
-        let pair = &mut self.pairs[at];
+        let pair = &mut self.session.listings[at];
         if pair.resync_at != schemas::Timestamp::MAX {
             pair.tries = 0;
-            pair.resync_at = self.now.plus(super::RESYNC_CAP_NS);
+            pair.resync_at = self.session.now.plus(spot::RESYNC_CAP_NS);
         }
     }
 
@@ -150,9 +151,9 @@ impl Kraken {
     pub(super) fn on_event(&mut self, event: &[u8], status: Option<&[u8]>) {
         let error = event == b"error" || (event == b"subscriptionStatus" && status == Some(b"\"error\""));
         if error {
-            self.shelf.counts.venue_errors += 1;
+            self.session.shelf.counts.venue_errors += 1;
         } else if !matches!(event, b"systemStatus" | b"subscriptionStatus" | b"heartbeat" | b"pong") {
-            self.shelf.counts.foreign += 1;
+            self.session.shelf.counts.foreign += 1;
         }
     }
 }

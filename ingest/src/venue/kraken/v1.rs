@@ -158,20 +158,20 @@ impl Kraken {
             self.blame = Blame::Nothing;
         }
         let Some(at) = self.pair(native) else {
-            self.shelf.counts.foreign += 1;
+            self.session.shelf.counts.foreign += 1;
             return Ok(());
         };
         match (channel, depth) {
             (_, Some(depth)) => {
-                self.blame = Blame::Pair(at);
+                self.blame = Blame::One(at);
                 let depth = decimal::parse(depth, 0).and_then(|depth| usize::try_from(depth).ok());
-                self.pairs[at].depth = must(depth, "a depth was expected")?;
+                self.depths[at] = must(depth, "a depth was expected")?;
                 self.v1_book(at, payloads, origin, out)
             }
             (b"trade", _) => self.v1_trades(at, payloads[0], origin, out),
             (b"ticker", _) => self.v1_ticker(at, payloads[0], origin, out),
             _ => {
-                self.shelf.counts.foreign += 1;
+                self.session.shelf.counts.foreign += 1;
                 Ok(())
             }
         }
@@ -184,7 +184,7 @@ impl Kraken {
         origin: &Origin,
         out: &mut Vec<VenueOutput>,
     ) -> Result<()> {
-        let mut decimals = self.pairs[at].decimals;
+        let mut decimals = self.session.listings[at].decimals;
         let mut read = Book::default();
         self.changes.clear();
         for payload in payloads {
@@ -192,7 +192,7 @@ impl Kraken {
         }
         match (read.snapshot_sides, read.update_sides, read.sum) {
             (2, 0, sum) => {
-                self.pairs[at].decimals = decimals;
+                self.session.listings[at].decimals = decimals;
                 self.load(at, sum, origin, out);
                 Ok(())
             }
@@ -217,7 +217,7 @@ impl Kraken {
         while scan.item()? {
             let start = scan.at();
             scan.array()?;
-            let (price, qty) = price_and_qty(&mut scan, &mut self.pairs[at].decimals)?;
+            let (price, qty) = price_and_qty(&mut scan, &mut self.session.listings[at].decimals)?;
             let time = seconds(&mut scan)?;
             scan.item()?;
             let taker = match scan.plain()? {
@@ -229,8 +229,12 @@ impl Kraken {
                 scan.skip()?;
             }
             // v1 gives trades no id: a hash of what they say and of their place in the frame.
-            let said =
-                [self.pairs[at].native.as_bytes(), &index.to_be_bytes(), &payload[start..scan.at()]].concat();
+            let said = [
+                self.session.listings[at].native.as_bytes(),
+                &index.to_be_bytes(),
+                &payload[start..scan.at()],
+            ]
+            .concat();
             let mut id = [0; 16];
             id.copy_from_slice(&Digest::of(&said).0[..16]);
             index += 1;
@@ -254,16 +258,16 @@ impl Kraken {
         scan.object()?;
         while let Some(key) = scan.key()? {
             match key {
-                b"a" => ask = Some(top(&mut scan, &mut self.pairs[at].decimals)?),
-                b"b" => bid = Some(top(&mut scan, &mut self.pairs[at].decimals)?),
+                b"a" => ask = Some(top(&mut scan, &mut self.session.listings[at].decimals)?),
+                b"b" => bid = Some(top(&mut scan, &mut self.session.listings[at].decimals)?),
                 _ => scan.skip()?,
             }
         }
         scan.end()?;
         let (bid, ask) = (must(bid, "no bid")?, must(ask, "no ask")?);
         if let Some(no) = self.introduce(at, origin, out) {
-            self.link.data(self.now);
-            self.shelf.push(no, TapeBody::Quote { bid: Some(bid), ask: Some(ask) }, origin, out);
+            self.session.link.data(self.session.now);
+            self.session.shelf.push(no, TapeBody::Quote { bid: Some(bid), ask: Some(ask) }, origin, out);
         }
         Ok(())
     }

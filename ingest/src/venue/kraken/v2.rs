@@ -151,7 +151,7 @@ impl Kraken {
             }
             _ if head.error => {
                 self.blame = Blame::Nothing;
-                self.shelf.counts.venue_errors += 1;
+                self.session.shelf.counts.venue_errors += 1;
                 Ok(())
             }
             _ => must(None, "a frame that does not say what it is"),
@@ -172,7 +172,7 @@ impl Kraken {
             b"instrument" => self.v2_instruments(must(data, "no data")?, origin, out),
             b"heartbeat" | b"status" => Ok(()),
             _ => {
-                self.shelf.counts.foreign += 1;
+                self.session.shelf.counts.foreign += 1;
                 Ok(())
             }
         }
@@ -211,7 +211,7 @@ impl Kraken {
                 b"symbol" => {
                     let native = scan.plain()?;
                     at = Some(self.pair(native));
-                    self.blame = at.flatten().map_or(Blame::Nothing, Blame::Pair);
+                    self.blame = at.flatten().map_or(Blame::Nothing, Blame::One);
                     continue;
                 }
                 b"checksum" => {
@@ -232,7 +232,7 @@ impl Kraken {
                 }
             };
             sides += 1;
-            if let Some(decimals) = at.flatten().and_then(|at: usize| self.pairs[at].decimals) {
+            if let Some(decimals) = at.flatten().and_then(|at: usize| self.session.listings[at].decimals) {
                 levels(scan, side, decimals, &mut self.changes)?;
             } else {
                 early[usize::from(side == BookSide::Ask)] = Some((side, scan.clone()));
@@ -240,10 +240,11 @@ impl Kraken {
             }
         }
         let Some(at) = must(at, "no symbol")? else {
-            self.shelf.counts.foreign += 1;
+            self.session.shelf.counts.foreign += 1;
             return Ok(());
         };
-        let decimals = must(self.pairs[at].decimals, "the instrument channel has not named this pair")?;
+        let decimals =
+            must(self.session.listings[at].decimals, "the instrument channel has not named this pair")?;
         for (side, mut scan) in early.into_iter().flatten() {
             levels(&mut scan, side, decimals, &mut self.changes)?;
         }
@@ -285,12 +286,12 @@ impl Kraken {
             b"sell" => BookSide::Ask,
             _ => return Err(scan.error("a side was expected")),
         };
-        if id <= self.pairs[at].last_trade {
-            self.shelf.counts.duplicates += 1;
+        if id <= self.session.listings[at].last_trade {
+            self.session.shelf.counts.duplicates += 1;
             return Ok(());
         }
         let Some(no) = self.introduce(at, origin, out) else { return Ok(()) };
-        self.pairs[at].last_trade = id;
+        self.session.listings[at].last_trade = id;
         let mut origin = *origin;
         origin.times.venue_at = Some(venue_at);
         let id = u128::from(id.unsigned_abs()).to_be_bytes();
@@ -301,10 +302,11 @@ impl Kraken {
     /// A followed pair whose decimals are known. One whose are not is an error.
     fn known(&mut self, native: &[u8]) -> Result<Option<(usize, (u8, u8))>> {
         let Some(at) = self.pair(native) else {
-            self.shelf.counts.foreign += 1;
+            self.session.shelf.counts.foreign += 1;
             return Ok(None);
         };
-        let decimals = must(self.pairs[at].decimals, "the instrument channel has not named this pair")?;
+        let decimals =
+            must(self.session.listings[at].decimals, "the instrument channel has not named this pair")?;
         Ok(Some((at, decimals)))
     }
 
@@ -353,8 +355,8 @@ impl Kraken {
         let (open, high, low, close) = (Some(open), Some(high), Some(low), Some(close));
         // The venue never says that a candle is final.
         let row = CandleRow { start, interval_s, open, high, low, close, volume, closed: false };
-        self.link.data(self.now);
-        self.shelf.push(no, TapeBody::Candle(Box::new(row)), origin, out);
+        self.session.link.data(self.session.now);
+        self.session.shelf.push(no, TapeBody::Candle(Box::new(row)), origin, out);
         Ok(())
     }
 
@@ -389,8 +391,8 @@ impl Kraken {
         let Some(no) = self.introduce(at, origin, out) else { return Ok(()) };
         let bid = Some(TopRow { price: read[0], qty: Some(read[1]) });
         let ask = Some(TopRow { price: read[2], qty: Some(read[3]) });
-        self.link.data(self.now);
-        self.shelf.push(no, TapeBody::Quote { bid, ask }, origin, out);
+        self.session.link.data(self.session.now);
+        self.session.shelf.push(no, TapeBody::Quote { bid, ask }, origin, out);
         Ok(())
     }
 }
