@@ -89,11 +89,14 @@ impl World {
     }
 
     /// `body` under a part's own connection number; `None` is the clock.
-    fn tell(&mut self, to: Option<(usize, Raw)>) {
+    fn tell(&mut self, to: Option<&(usize, Raw)>) {
         self.seq += 1;
         let (seq, at) = (self.seq, Timestamp(self.now));
         let clock = Raw::TimeAdvanced { to: at };
-        let outer = to.as_ref().map_or(clock.clone(), |(part, body)| renumber(body.clone(), 3, *part as u32));
+        let outer = match to {
+            Some((part, body)) => renumber(body.clone(), 3, *part as u32),
+            None => clock.clone(),
+        };
         let mut deeds = Vec::new();
         let mut out = Vec::new();
         self.together.apply(&Record { seq, at, body: outer }, &mut out);
@@ -105,7 +108,7 @@ impl World {
         }
         let mut expected = Vec::new();
         for (no, alone) in self.alone.iter_mut().enumerate() {
-            let body = match &to {
+            let body = match to {
                 Some((part, body)) if *part == no => body.clone(),
                 Some(_) => continue,
                 None => clock.clone(),
@@ -135,7 +138,7 @@ impl World {
                 assert_eq!((*conn, socket), (outer(*inner), same));
                 assert!(self.used.insert(*conn), "a number is never used twice");
                 self.newest[part] = Some(*inner);
-                self.tell(Some((part, Raw::Connected { conn: *inner })));
+                self.tell(Some(&(part, Raw::Connected { conn: *inner })));
             }
             (Deed::Send { conn, text }, Deed::Send { conn: inner, text: same }) => {
                 assert_eq!((*conn, text), (outer(*inner), same));
@@ -158,18 +161,18 @@ impl World {
         if let Some((part, bytes)) = bytes
             && let Some(conn) = newest[part]
         {
-            self.tell(Some((part, Raw::Frame { conn, bytes: bytes.into() })));
+            self.tell(Some(&(part, Raw::Frame { conn, bytes })));
         }
         match event {
             Event::Cut { part } => {
                 if let Some(conn) = newest[*part] {
-                    self.tell(Some((*part, Raw::Closed { conn, reason: "cut".to_owned() })));
+                    self.tell(Some(&(*part, Raw::Closed { conn, reason: "cut".to_owned() })));
                 }
             }
             Event::Wait { seconds } => {
                 let until = self.now + seconds * SECOND;
                 while let Some(due) = self.together.wake_at().filter(|due| due.0 <= until) {
-                    let alone = self.alone.iter().filter_map(|part| part.wake_at()).min();
+                    let alone = self.alone.iter().filter_map(schemas::Machine::wake_at).min();
                     assert_eq!(Some(due), alone);
                     self.now = self.now.max(due.0);
                     self.tell(None);
@@ -195,7 +198,9 @@ proptest! {
     fn parts_say_together_what_they_say_alone(events in prop::collection::vec(event(), 1..120)) {
         let mut world = World::new();
         world.tell(None);
-        events.iter().for_each(|event| world.happen(event));
+        for event in &events {
+            world.happen(event);
+        }
         let [together, alone] = &world.rows;
         prop_assert_eq!(&together.rows, &alone.rows);
         let counts = world.alone.iter().map(|part| part.shelf().counts).fold(Counts::default(), Counts::plus);
@@ -213,4 +218,20 @@ proptest! {
             prop_assert_eq!(part.digest(), alone.digest());
         }
     }
+}
+
+/// The property above would hold of machines that say nothing.
+#[test]
+fn values_and_gaps_are_said() {
+    let mut world = World::new();
+    world.tell(None);
+    world.happen(&Event::Value { part: 1, topic: 0, cents: 250 });
+    world.happen(&Event::Cut { part: 1 });
+    world.happen(&Event::Wait { seconds: 30 });
+    world.happen(&Event::Value { part: 1, topic: 0, cents: 251 });
+    let rows = &world.rows[0].rows["crypto_prices_chainlink:eth/usd"];
+    let count = |of: fn(&TapeBody) -> bool| rows.iter().filter(|row| of(&row.body)).count();
+    assert_eq!(count(|body| matches!(body, TapeBody::Index(_))), 2);
+    assert_eq!(count(|body| matches!(body, TapeBody::Clear)), 1);
+    assert_eq!(world.together.shelf().counts.gaps, 1);
 }

@@ -159,7 +159,7 @@ pub fn run(args: &RecordArgs) -> Result<ExitCode> {
                 () = tokio::time::sleep(length) => {}
             }
         };
-        record(subject, sink, endpoints, signer, limits, &bar, stop).await
+        Box::pin(record(subject, sink, endpoints, signer, limits, &bar, stop)).await
     });
     bar.finish_and_clear();
     let mut outcome = outcome?;

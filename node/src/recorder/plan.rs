@@ -8,9 +8,14 @@ use ingest::venue::kalshi::{Kalshi, KalshiConfig};
 use ingest::venue::kraken::{Kraken, KrakenConfig};
 use ingest::venue::polymarket::rtds2::{Credentials, Key};
 use ingest::venue::polymarket::{Polymarket, PolymarketConfig, RtdsV1, RtdsV1Config, RtdsV2, RtdsV2Config};
+use schemas::time::NANOS_PER_MILLI;
 use schemas::{Digest, Venue};
 
 use super::subject::{Subject, VenueBox};
+
+/// Time between two operations on RTDS v2, nanoseconds. The relay refuses for good below 110 ms between their arrivals,
+/// and the way there squeezes it.
+const OP_SPACING_NS: i64 = 200 * NANOS_PER_MILLI;
 
 /// What is recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,7 +58,7 @@ impl Plan {
         if !self.rtds2.is_empty() {
             let config = RtdsV2Config::new(self.rtds2.clone(), credentials);
             let link = seeded(config.link, self.seed_of(3));
-            parts.push(single(RtdsV2::new(RtdsV2Config { link, ..config })));
+            parts.push(single(RtdsV2::new(RtdsV2Config { link, op_spacing_ns: OP_SPACING_NS, ..config })));
         }
         if parts.len() == 1 { parts.pop() } else { Subject::together(parts) }
     }

@@ -136,10 +136,14 @@ fn damage(dir: &str, root: &Path, said: &Value) {
     assert_ne!(other, good);
     for text in [other, fs::read_to_string(&first).unwrap(), String::new()] {
         fs::write(&second, text).unwrap();
-        all.iter().for_each(|args| refused(args, "plan_damaged"));
+        for args in all {
+            refused(args, "plan_damaged");
+        }
     }
     fs::remove_file(&second).unwrap();
-    all.iter().for_each(|args| refused(args, "plan_missing"));
+    for args in all {
+        refused(args, "plan_missing");
+    }
     let (listed, _) = texts(&oraculo(&["archive", "ls", dir]));
     assert!(listed.contains("plan_missing"), "{listed}");
     assert!(!Path::new(out).exists(), "nothing was written");

@@ -110,8 +110,8 @@ impl StreamArgs {
 /// A variable's value in the lines `NAME=value` or `export NAME="value"`.
 fn value(text: &str, name: &str) -> Option<String> {
     let lines = text.lines().map(|line| line.trim().trim_start_matches("export ").trim_start());
-    let values = lines.filter_map(|line| line.strip_prefix(name)?.trim_start().strip_prefix('='));
-    let value = values.last()?.trim();
+    let mut values = lines.filter_map(|line| line.strip_prefix(name)?.trim_start().strip_prefix('='));
+    let value = values.next_back()?.trim();
     let quoted = ['"', '\''].iter().find_map(|q| value.strip_prefix(*q)?.strip_suffix(*q));
     Some(quoted.unwrap_or(value).to_owned()).filter(|value| !value.is_empty())
 }
