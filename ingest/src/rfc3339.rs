@@ -5,7 +5,7 @@ use schemas::time::NANOS_PER_SEC;
 
 /// `2021-04-17T16:43:37.075687Z` as an instant; 0 to 9 digits of a second, `Z` or `+00:00`.
 ///
-/// `None` for every other form, other offsets, leap seconds and days that do not exist.
+/// `None` for every other form, other offsets, leap seconds and days that do not exist in the years 1970 to 2099.
 pub fn parse(text: &[u8]) -> Option<Timestamp> {
     let (head, tail) = text.split_first_chunk::<19>()?;
     for (at, mark) in [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':')] {
@@ -39,7 +39,7 @@ fn days(year: i64, month: i64, day: i64) -> Option<i64> {
     const LENGTHS: [i64; 12] = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
     let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
     let length = *LENGTHS.get(usize::try_from(month - 1).ok()?)? + i64::from(leap && month == 2);
-    if !(1970..2200).contains(&year) || !(1..=length).contains(&day) {
+    if !(1970..2100).contains(&year) || !(1..=length).contains(&day) {
         return None;
     }
     let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
@@ -59,7 +59,11 @@ mod tests {
             ("2021-04-17T16:43:37.075687Z", Some(1_618_677_817_075_687_000)),
             ("2000-02-29T23:59:59+00:00", Some(951_868_799_000_000_000)),
             ("2024-12-31T00:00:00.000000001Z", Some(1_735_603_200_000_000_001)),
+            ("2026-08-09T01:45:46.229855Z", Some(1_786_239_946_229_855_000)),
+            ("2026-08-15T01:40:00+00:00", Some(1_786_758_000_000_000_000)),
+            ("2024-02-29T23:59:59.000000001Z", Some(1_709_251_199_000_000_001)),
             ("2023-02-29T00:00:00Z", None),
+            ("2100-01-01T00:00:00Z", None),
             ("2021-04-17T16:43:37", None),
             ("2021-04-17T16:43:37.Z", None),
             ("2021-04-17T16:43:37.0756870001Z", None),

@@ -118,13 +118,38 @@ fn a_book_that_does_not_come_is_asked_for_again_and_again_but_ever_less() {
     rig.frame(&change(T + 1, &[(YES, "BUY", "0.49", "5", "0.51", "0.52")]));
     let mut asked = Vec::new();
     for second in 1..=40 {
-        let out = rig.wait(NANOS_PER_SEC);
-        rig.frame("PONG");
+        let mut out = rig.wait(NANOS_PER_SEC / 2);
+        // The connection is alive: the other book moves.
+        out.extend(rig.frame(&change(T + second, &[(NO, "BUY", "0.40", "1", "0.48", "0.50")])));
+        out.extend(rig.wait(NANOS_PER_SEC / 2));
         if !sent(&out).is_empty() {
             asked.push(second);
         }
     }
     assert_eq!(asked, [1, 3, 7, 15, 31]);
+}
+
+#[test]
+fn a_connection_that_answers_a_subscription_with_nothing_but_pongs_is_left_at_once() {
+    let mut rig = both();
+    let asked = rig.frame(&change(T + 1, &[(YES, "BUY", "0.49", "5", "0.51", "0.52")]));
+    assert!(matches!(rig.state(YES), BookState::Gap { reason: GapReason::TopMismatch, .. }));
+    let operations: Vec<_> = sent(&asked).iter().map(|text| text["operation"].clone()).collect();
+    assert_eq!(operations, ["unsubscribe", "subscribe"]);
+    let early = rig.wait(NANOS_PER_SEC - 1);
+    rig.frame("PONG");
+    assert!(sent(&early).is_empty() && rig.state(NO).is_live(), "a book may take so long: {early:?}");
+    // Nothing but the answer to a ping since it was asked for.
+    let out = rig.wait(1);
+    assert!(out.iter().any(|said| matches!(said, VenueOutput::Deed(Deed::Close { conn: 1 }))));
+    assert!(sent(&out).is_empty(), "it is not asked again: {out:?}");
+    assert!(matches!(rig.state(NO), BookState::Gap { reason: GapReason::Disconnected, .. }));
+    assert_eq!(rig.counts().disconnects, 1);
+    let again = rig.wait(NANOS_PER_SEC);
+    assert!(again.iter().any(|said| matches!(said, VenueOutput::Deed(Deed::Connect { conn: 2, .. }))));
+    rig.apply(Raw::Connected { conn: 2 });
+    rig.frame_on(2, &book(YES, T + 2, &[("0.5", "1")], &[]));
+    assert!(rig.state(YES).is_live());
 }
 
 #[test]

@@ -4,7 +4,9 @@ pub mod files;
 pub mod pace;
 mod player;
 mod rest;
+mod server;
 pub mod stats;
+mod turns;
 pub mod twin;
 mod ws;
 

@@ -16,7 +16,7 @@ const AGAIN: Duration = Duration::from_millis(25);
 /// Plays until the day ends or the twin is told to stop.
 pub(super) async fn play(shared: Arc<Shared>) {
     tokio::select! {
-        () = shared.stopped() => {}
+        () = shared.stop.stopped() => {}
         () = run(&shared) => {
             shared.done.send_replace(true);
         }

@@ -70,7 +70,7 @@ async fn fault(shared: &Shared) -> Option<Response> {
         RestFault::Garbage => json(StatusCode::OK, "<html>".to_owned()),
         RestFault::Hang => {
             tokio::select! {
-                () = shared.stopped() => {}
+                () = shared.stop.stopped() => {}
                 () = tokio::time::sleep(HANG) => {}
             }
             StatusCode::GATEWAY_TIMEOUT.into_response()

@@ -1,6 +1,5 @@
 //! The venue's twin: one server on loopback for WebSocket and REST, one player that moves time. Never serves what
 //! was not known at virtual now.
-#![allow(clippy::disallowed_methods, reason = "edge: starts the twin's tasks")]
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -10,20 +9,16 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::ws::Utf8Bytes;
 use axum::routing::get;
-use axum::serve::ListenerExt as _;
 use schemas::Timestamp;
 use tokio::sync::{Notify, mpsc, watch};
-use tokio::task::JoinHandle;
 
 use super::pace::{Hold, Pace};
+use super::server::{Server, Stop};
 use super::stats::{Counters, TwinStats};
 use super::{player, rest, ws};
 use crate::day::Day;
 use crate::error::SimError;
 use crate::faults::Faults;
-
-/// Wall time that a stopping twin grants its connections.
-const GRACE: Duration = Duration::from_secs(2);
 
 /// The settings of a twin.
 #[derive(Clone, Debug)]
@@ -83,7 +78,7 @@ pub(super) struct Shared {
     pub(super) config: TwinConfig,
     pub(super) counters: Counters,
     pub(super) subscribed: Notify,
-    pub(super) stop: watch::Sender<bool>,
+    pub(super) stop: Stop,
     pub(super) done: watch::Sender<bool>,
     hub: Mutex<Hub>,
 }
@@ -111,12 +106,6 @@ impl Shared {
             open.kill.notify_one();
         }
     }
-
-    /// Resolves when the twin is told to stop.
-    pub(super) async fn stopped(&self) {
-        // The sender lives in `self`, so waiting can only end with the value.
-        let _ = self.stop.subscribe().wait_for(|stop| *stop).await;
-    }
 }
 
 /// The venue's twin; see [`Twin::spawn`].
@@ -134,22 +123,13 @@ impl Twin {
 
     /// The same with settings.
     pub fn spawn_with(day: Arc<Day>, pace: Pace, config: TwinConfig) -> Result<TwinHandle, SimError> {
-        let runtime = tokio::runtime::Handle::try_current().map_err(|_| SimError::NoRuntime)?;
-        let bind = |source| SimError::Bind { addr: config.addr, source };
-        let listener = std::net::TcpListener::bind(config.addr).map_err(bind)?;
-        listener.set_nonblocking(true).map_err(bind)?;
-        let addr = listener.local_addr().map_err(bind)?;
-        let listener = tokio::net::TcpListener::from_std(listener).map_err(bind)?.tap_io(|tcp| {
-            // Small frames must not wait for an acknowledgement; a socket that cannot is merely slow.
-            let _ = tcp.set_nodelay(true);
-        });
         let shared = Arc::new(Shared {
             day,
             pace,
             config,
             counters: Counters::default(),
             subscribed: Notify::new(),
-            stop: watch::Sender::new(false),
+            stop: Stop::default(),
             done: watch::Sender::new(false),
             hub: Mutex::default(),
         });
@@ -158,19 +138,13 @@ impl Twin {
             .route("/events", get(rest::events))
             .route("/markets", get(rest::markets))
             .with_state(Arc::clone(&shared));
-        let stopper = Arc::clone(&shared);
-        let server = runtime.spawn(async move {
-            let serve = axum::serve(listener, router);
-            if let Err(error) = serve.with_graceful_shutdown(async move { stopper.stopped().await }).await {
-                tracing::error!(%error, "the twin's server ended");
-            }
-        });
-        let player = runtime.spawn(player::play(Arc::clone(&shared)));
+        let player = player::play(Arc::clone(&shared));
+        let (addr, server) = Server::start(shared.config.addr, &shared.stop, router, player)?;
         Ok(TwinHandle {
             ws_url: format!("ws://{addr}/ws"),
             rest_url: format!("http://{addr}"),
             shared,
-            tasks: vec![server, player],
+            server,
         })
     }
 }
@@ -182,7 +156,7 @@ pub struct TwinHandle {
     /// Base address of the Gamma REST interface, without a slash at the end.
     pub rest_url: String,
     shared: Arc<Shared>,
-    tasks: Vec<JoinHandle<()>>,
+    server: Server,
 }
 
 impl std::fmt::Debug for TwinHandle {
@@ -221,18 +195,7 @@ impl TwinHandle {
     }
 
     /// Closes all connections, stops playing and waits for it (two seconds at most).
-    pub async fn shutdown(mut self) {
-        self.shared.stop.send_replace(true);
-        for mut task in std::mem::take(&mut self.tasks) {
-            if tokio::time::timeout(GRACE, &mut task).await.is_err() {
-                task.abort();
-            }
-        }
-    }
-}
-
-impl Drop for TwinHandle {
-    fn drop(&mut self) {
-        self.shared.stop.send_replace(true);
+    pub async fn shutdown(self) {
+        self.server.shutdown().await;
     }
 }

@@ -50,7 +50,7 @@ async fn serve(shared: Arc<Shared>, socket: WebSocket) {
     let end = tokio::select! {
         biased;
         () = kill.notified() => End::Cut,
-        () = shared.stopped() => End::Stopped,
+        () = shared.stop.stopped() => End::Stopped,
         end = pump(&shared, id, socket, frames) => end,
     };
     let was_open = shared.hub().conns.remove(&id).is_some();

@@ -5,13 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::task::JoinHandle;
-
 use super::Shared;
+use crate::edge::server::Server;
 use crate::venues::binance::{BinanceStats, BinanceVenue, SpotBook, SpotTrade};
 
-/// Wall time that a stopping twin grants its connections.
-const GRACE: Duration = Duration::from_secs(2);
 /// Wall time that stepping waits for a full queue before it goes on, and that quiescing waits for empty ones.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Messages of one turn of [`BinanceTwinHandle::step`].
@@ -24,7 +21,7 @@ pub struct BinanceTwinHandle {
     /// The REST address without a path: append `/api/v3/…`.
     pub rest_url: String,
     shared: Arc<Shared>,
-    tasks: Vec<JoinHandle<()>>,
+    server: Server,
 }
 
 impl std::fmt::Debug for BinanceTwinHandle {
@@ -37,8 +34,8 @@ impl std::fmt::Debug for BinanceTwinHandle {
 }
 
 impl BinanceTwinHandle {
-    pub(super) fn new(addr: SocketAddr, shared: Arc<Shared>, tasks: Vec<JoinHandle<()>>) -> Self {
-        Self { ws_url: format!("ws://{addr}"), rest_url: format!("http://{addr}"), shared, tasks }
+    pub(super) fn new(addr: SocketAddr, shared: Arc<Shared>, server: Server) -> Self {
+        Self { ws_url: format!("ws://{addr}"), rest_url: format!("http://{addr}"), shared, server }
     }
 
     /// Works on the venue itself under its lock; the second argument is its time in milliseconds since 1970.
@@ -123,18 +120,7 @@ impl BinanceTwinHandle {
     }
 
     /// Closes all connections, stops changing and waits for it (two seconds at most).
-    pub async fn shutdown(mut self) {
-        self.shared.stop.send_replace(true);
-        for mut task in std::mem::take(&mut self.tasks) {
-            if tokio::time::timeout(GRACE, &mut task).await.is_err() {
-                task.abort();
-            }
-        }
-    }
-}
-
-impl Drop for BinanceTwinHandle {
-    fn drop(&mut self) {
-        self.shared.stop.send_replace(true);
+    pub async fn shutdown(self) {
+        self.server.shutdown().await;
     }
 }

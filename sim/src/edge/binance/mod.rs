@@ -2,7 +2,6 @@
 //!
 //! [`BinanceTwin::spawn`] serves a [`BinanceVenue`] on 127.0.0.1: combined and raw streams and the REST interface. The
 //! twin never reaches out, and never changes a book unless it is stepped or run.
-#![allow(clippy::disallowed_methods, reason = "edge: reads the clock and starts the twin's tasks")]
 
 mod handle;
 mod rest;
@@ -12,19 +11,17 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
-use axum::serve::ListenerExt as _;
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 
 pub use self::handle::BinanceTwinHandle;
+use crate::edge::server::{Server, Stop};
+use crate::edge::turns::{Turns, wall_us};
 use crate::error::SimError;
 use crate::venues::binance::{BinanceConfig, BinanceVenue};
-
-/// Time between two turns of the driver.
-const TURN: Duration = Duration::from_millis(2);
 
 /// The settings of a twin.
 #[derive(Clone, Debug)]
@@ -69,7 +66,7 @@ struct Shared {
     hub: Mutex<Hub>,
     manual_ms: AtomicI64,
     rate: AtomicU64,
-    stop: watch::Sender<bool>,
+    stop: Stop,
 }
 
 impl Shared {
@@ -90,16 +87,6 @@ impl Shared {
         }
         out
     }
-
-    async fn stopped(&self) {
-        // The sender lives in `self`, so waiting can only end with the value.
-        let _ = self.stop.subscribe().wait_for(|stop| *stop).await;
-    }
-}
-
-fn wall_us() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
 }
 
 /// The twin; see [`BinanceTwin::spawn`].
@@ -112,20 +99,11 @@ impl BinanceTwin {
     /// # Errors
     /// [`SimError::NoRuntime`] outside a tokio runtime, [`SimError::Bind`] if no port can be bound.
     pub fn spawn(config: BinanceTwinConfig) -> Result<BinanceTwinHandle, SimError> {
-        let runtime = tokio::runtime::Handle::try_current().map_err(|_| SimError::NoRuntime)?;
-        let bind = |source| SimError::Bind { addr: config.addr, source };
-        let listener = std::net::TcpListener::bind(config.addr).map_err(bind)?;
-        listener.set_nonblocking(true).map_err(bind)?;
-        let addr = listener.local_addr().map_err(bind)?;
-        let listener = tokio::net::TcpListener::from_std(listener).map_err(bind)?.tap_io(|tcp| {
-            // Small frames must not wait for an acknowledgement; a socket that cannot is merely slow.
-            let _ = tcp.set_nodelay(true);
-        });
         let shared = Arc::new(Shared {
             hub: Mutex::new(Hub { venue: BinanceVenue::new(config.venue.clone()), wakers: BTreeMap::new() }),
             manual_ms: AtomicI64::new(config.clock_ms.unwrap_or(0)),
             rate: AtomicU64::new(config.rate),
-            stop: watch::Sender::new(false),
+            stop: Stop::default(),
             config,
         });
         let router = Router::new()
@@ -134,35 +112,20 @@ impl BinanceTwin {
             .route("/ws/{*streams}", get(ws::raw))
             .route("/api/v3/{path}", get(rest::get))
             .with_state(Arc::clone(&shared));
-        let stopper = Arc::clone(&shared);
-        let server = runtime.spawn(async move {
-            let serve = axum::serve(listener, router);
-            if let Err(error) = serve.with_graceful_shutdown(async move { stopper.stopped().await }).await {
-                tracing::error!(%error, "the twin's server ended");
-            }
-        });
-        let driver = runtime.spawn(drive(Arc::clone(&shared)));
-        Ok(BinanceTwinHandle::new(addr, shared, vec![server, driver]))
+        let (addr, server) =
+            Server::start(shared.config.addr, &shared.stop, router, drive(Arc::clone(&shared)))?;
+        Ok(BinanceTwinHandle::new(addr, shared, server))
     }
 }
 
 /// Runs the venue at its rate.
 async fn drive(shared: Arc<Shared>) {
-    let mut turns = tokio::time::interval(TURN);
-    turns.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
-    let (mut last_us, mut owed) = (wall_us(), 0_u64);
+    let mut turns = Turns::new();
     loop {
-        tokio::select! {
-            () = shared.stopped() => return,
-            _ = turns.tick() => {}
-        }
-        let now_us = wall_us();
-        let rate = shared.rate.load(Ordering::SeqCst);
-        // Millionths of a message; at most a second is made up for.
-        owed = if rate == 0 { 0 } else { owed + rate * (now_us - last_us).clamp(0, 1_000_000) as u64 };
-        last_us = now_us;
-        let count = owed / 1_000_000;
-        owed %= 1_000_000;
+        let (count, _) = tokio::select! {
+            () = shared.stop.stopped() => return,
+            turn = turns.next(&shared.rate) => turn,
+        };
         if count > 0 {
             shared.with(|venue, now_ms| {
                 for _ in 0..count {

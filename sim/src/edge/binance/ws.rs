@@ -59,7 +59,7 @@ async fn serve(shared: Arc<Shared>, socket: WebSocket, combined: bool, streams: 
         conn
     };
     tokio::select! {
-        () = shared.stopped() => {}
+        () = shared.stop.stopped() => {}
         () = pump(&shared, conn, socket, &waker) => {}
     }
     let mut hub = shared.hub.lock().unwrap_or_else(PoisonError::into_inner);

@@ -6,15 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::task::JoinHandle;
-
 use super::{REST_ROOT, Shared, WS_PATH};
+use crate::edge::server::Server;
 use crate::venues::kalshi::index::IndexTick;
 use crate::venues::kalshi::venue::LifecycleSent;
 use crate::venues::kalshi::{Book, Channel, KalshiVenue, Lifecycle, TrueTrade, VenueStats};
 
-/// Wall time that a stopping twin grants its connections.
-const GRACE: Duration = Duration::from_secs(2);
 /// Wall time that stepping waits for a full queue before it goes on, and that quiescing waits for empty ones.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Messages of one turn of [`KalshiTwinHandle::step`].
@@ -27,7 +24,7 @@ pub struct KalshiTwinHandle {
     /// The REST root `…/trade-api/v2`, without a slash at the end.
     pub rest_url: String,
     shared: Arc<Shared>,
-    tasks: Vec<JoinHandle<()>>,
+    server: Server,
 }
 
 impl std::fmt::Debug for KalshiTwinHandle {
@@ -41,12 +38,12 @@ impl std::fmt::Debug for KalshiTwinHandle {
 }
 
 impl KalshiTwinHandle {
-    pub(super) fn new(addr: SocketAddr, shared: Arc<Shared>, tasks: Vec<JoinHandle<()>>) -> Self {
+    pub(super) fn new(addr: SocketAddr, shared: Arc<Shared>, server: Server) -> Self {
         Self {
             ws_url: format!("ws://{addr}{WS_PATH}"),
             rest_url: format!("http://{addr}{REST_ROOT}"),
             shared,
-            tasks,
+            server,
         }
     }
 
@@ -193,18 +190,7 @@ impl KalshiTwinHandle {
     }
 
     /// Closes all connections, stops changing and waits for it (two seconds at most).
-    pub async fn shutdown(mut self) {
-        self.shared.stop.send_replace(true);
-        for mut task in std::mem::take(&mut self.tasks) {
-            if tokio::time::timeout(GRACE, &mut task).await.is_err() {
-                task.abort();
-            }
-        }
-    }
-}
-
-impl Drop for KalshiTwinHandle {
-    fn drop(&mut self) {
-        self.shared.stop.send_replace(true);
+    pub async fn shutdown(self) {
+        self.server.shutdown().await;
     }
 }

@@ -2,7 +2,6 @@
 //!
 //! [`KalshiTwin::spawn`] serves a [`KalshiVenue`] on 127.0.0.1: the signed WebSocket and the REST interface. The twin
 //! never reaches out, and never changes a market unless it is stepped or run.
-#![allow(clippy::disallowed_methods, reason = "edge: reads the clock and starts the twin's tasks")]
 
 mod handle;
 mod rest;
@@ -12,14 +11,15 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
-use axum::serve::ListenerExt as _;
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 
 pub use self::handle::KalshiTwinHandle;
+use crate::edge::server::{Server, Stop};
+use crate::edge::turns::{Turns, wall_us};
 use crate::error::SimError;
 use crate::venues::kalshi::{KalshiVenue, VenueConfig};
 
@@ -27,9 +27,6 @@ use crate::venues::kalshi::{KalshiVenue, VenueConfig};
 pub const WS_PATH: &str = "/trade-api/ws/v2";
 /// The root of the REST interface.
 pub const REST_ROOT: &str = "/trade-api/v2";
-/// Time between two turns of the driver.
-const TURN: Duration = Duration::from_millis(2);
-
 /// The clock of a twin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TwinClock {
@@ -99,7 +96,7 @@ struct Shared {
     manual_us: AtomicI64,
     rate: AtomicU64,
     bucket: Mutex<rest::Bucket>,
-    stop: watch::Sender<bool>,
+    stop: Stop,
 }
 
 impl Shared {
@@ -123,16 +120,6 @@ impl Shared {
         }
         out
     }
-
-    async fn stopped(&self) {
-        // The sender lives in `self`, so waiting can only end with the value.
-        let _ = self.stop.subscribe().wait_for(|stop| *stop).await;
-    }
-}
-
-fn wall_us() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
 }
 
 /// The twin; see [`KalshiTwin::spawn`].
@@ -145,29 +132,14 @@ impl KalshiTwin {
     /// # Errors
     /// [`SimError::NoRuntime`] outside a tokio runtime, [`SimError::Bind`] if no port can be bound.
     pub fn spawn(config: KalshiTwinConfig) -> Result<KalshiTwinHandle, SimError> {
-        let runtime = tokio::runtime::Handle::try_current().map_err(|_| SimError::NoRuntime)?;
-        let bind = |source| SimError::Bind { addr: config.addr, source };
-        let listener = std::net::TcpListener::bind(config.addr).map_err(bind)?;
-        listener.set_nonblocking(true).map_err(bind)?;
-        let addr = listener.local_addr().map_err(bind)?;
-        let listener = tokio::net::TcpListener::from_std(listener).map_err(bind)?.tap_io(|tcp| {
-            // Small frames must not wait for an acknowledgement; a socket that cannot is merely slow.
-            let _ = tcp.set_nodelay(true);
-        });
         let shared = Arc::new(share(config));
         let router = Router::new()
             .route(WS_PATH, get(ws::upgrade))
             .route("/trade-api/v2/{*path}", get(rest::get))
             .with_state(Arc::clone(&shared));
-        let stopper = Arc::clone(&shared);
-        let server = runtime.spawn(async move {
-            let serve = axum::serve(listener, router);
-            if let Err(error) = serve.with_graceful_shutdown(async move { stopper.stopped().await }).await {
-                tracing::error!(%error, "the twin's server ended");
-            }
-        });
-        let driver = runtime.spawn(drive(Arc::clone(&shared)));
-        Ok(KalshiTwinHandle::new(addr, shared, vec![server, driver]))
+        let (addr, server) =
+            Server::start(shared.config.addr, &shared.stop, router, drive(Arc::clone(&shared)))?;
+        Ok(KalshiTwinHandle::new(addr, shared, server))
     }
 }
 
@@ -185,28 +157,21 @@ fn share(mut config: KalshiTwinConfig) -> Shared {
         manual_us: AtomicI64::new(start_us),
         rate: AtomicU64::new(config.rate),
         bucket: Mutex::new(rest::Bucket::full(config.rest_limit)),
-        stop: watch::Sender::new(false),
+        stop: Stop::default(),
         config,
     }
 }
 
 /// Runs the venue at its rate, ticks the indices by the wall, and lets late acknowledgements go.
 async fn drive(shared: Arc<Shared>) {
-    let mut turns = tokio::time::interval(TURN);
-    turns.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
-    let (mut last_us, mut owed, mut second, mut waited) = (wall_us(), 0_u64, 0_i64, None::<i64>);
+    let mut turns = Turns::new();
+    let (mut second, mut waited) = (0_i64, None::<i64>);
     loop {
-        tokio::select! {
-            () = shared.stopped() => return,
-            _ = turns.tick() => {}
-        }
-        let now_us = wall_us();
-        let rate = shared.rate.load(Ordering::SeqCst);
-        // Millionths of a message; at most a second is made up for.
-        owed = if rate == 0 { 0 } else { owed + rate * (now_us - last_us).clamp(0, 1_000_000) as u64 };
-        last_us = now_us;
-        let (count, wall) = (owed / 1_000_000, shared.config.clock == TwinClock::Wall);
-        owed %= 1_000_000;
+        let (count, now_us) = tokio::select! {
+            () = shared.stop.stopped() => return,
+            turn = turns.next(&shared.rate) => turn,
+        };
+        let wall = shared.config.clock == TwinClock::Wall;
         let delay_us = i64::try_from(shared.config.ack_delay.as_micros()).unwrap_or(i64::MAX);
         shared.with(|venue, venue_us| {
             for _ in 0..count {

@@ -24,21 +24,17 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::routing::{any, get, post};
-use axum::serve::ListenerExt as _;
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 pub use config::{Corruption, PolymarketTwinConfig, RtdsConfig, SnapshotForm, VenueTime};
 pub use hub::BOOKS_PER_FRAME;
 pub use log::{LogEntry, PolymarketStats};
 
+use crate::edge::server::{Server, Stop};
 use crate::error::SimError;
 use crate::venues::polymarket::{Levels, MarketIds};
 use hub::Hub;
 
-/// Wall time that a stopping twin grants its connections.
-const GRACE: Duration = Duration::from_secs(2);
 /// Longest that [`PolymarketHandle::quiesce`] and the steps of one call wait for slow readers, wall time.
 const DRAIN: Duration = Duration::from_secs(10);
 /// How often the paced twin looks at its clock.
@@ -49,18 +45,12 @@ const BATCH: u64 = 64;
 /// What all tasks of a twin share.
 struct Shared {
     hub: Mutex<Hub>,
-    stop: watch::Sender<bool>,
+    stop: Stop,
 }
 
 impl Shared {
     fn hub(&self) -> MutexGuard<'_, Hub> {
         self.hub.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Resolves when the twin is told to stop.
-    async fn stopped(&self) {
-        // The sender lives in `self`, so waiting can only end with the value.
-        let _ = self.stop.subscribe().wait_for(|stop| *stop).await;
     }
 }
 
@@ -74,32 +64,17 @@ impl PolymarketTwin {
     /// # Errors
     /// [`SimError::NoRuntime`] outside a tokio runtime, [`SimError::Bind`] if no port can be bound.
     pub fn spawn(config: PolymarketTwinConfig) -> Result<PolymarketHandle, SimError> {
-        let runtime = tokio::runtime::Handle::try_current().map_err(|_| SimError::NoRuntime)?;
-        let bind = |source| SimError::Bind { addr: config.addr, source };
-        let listener = std::net::TcpListener::bind(config.addr).map_err(bind)?;
-        listener.set_nonblocking(true).map_err(bind)?;
-        let addr = listener.local_addr().map_err(bind)?;
-        let listener = tokio::net::TcpListener::from_std(listener).map_err(bind)?.tap_io(|tcp| {
-            // Small frames must not wait for an acknowledgement; a socket that cannot is merely slow.
-            let _ = tcp.set_nodelay(true);
-        });
-        let shared = Arc::new(Shared { hub: Mutex::new(Hub::new(config)), stop: watch::Sender::new(false) });
-        let router = router(Arc::clone(&shared));
-        let stopper = Arc::clone(&shared);
-        let server = runtime.spawn(async move {
-            let serve = axum::serve(listener, router);
-            if let Err(error) = serve.with_graceful_shutdown(async move { stopper.stopped().await }).await {
-                tracing::error!(%error, "the twin's server ended");
-            }
-        });
-        let player = runtime.spawn(play(Arc::clone(&shared)));
+        let addr = config.addr;
+        let shared = Arc::new(Shared { hub: Mutex::new(Hub::new(config)), stop: Stop::default() });
+        let player = play(Arc::clone(&shared));
+        let (addr, server) = Server::start(addr, &shared.stop, router(Arc::clone(&shared)), player)?;
         Ok(PolymarketHandle {
             market_ws_url: format!("ws://{addr}/ws/market"),
             rtds_ws_url: format!("ws://{addr}/rtds"),
             rtds2_ws_url: format!("ws://{addr}/rtds2/ws"),
             rest_url: format!("http://{addr}"),
             shared,
-            tasks: vec![server, player],
+            server,
         })
     }
 }
@@ -137,7 +112,7 @@ async fn play(shared: Arc<Shared>) {
     let (mut owed, mut ticks_owed) = (0.0, 0.0);
     loop {
         tokio::select! {
-            () = shared.stopped() => return,
+            () = shared.stop.stopped() => return,
             _ = beat.tick() => {}
         }
         let passed = last.elapsed().as_secs_f64();
@@ -170,7 +145,7 @@ pub struct PolymarketHandle {
     /// Base address of CLOB, Gamma and Data API, without a slash at the end.
     pub rest_url: String,
     shared: Arc<Shared>,
-    tasks: Vec<JoinHandle<()>>,
+    server: Server,
 }
 
 impl std::fmt::Debug for PolymarketHandle {
@@ -347,18 +322,7 @@ impl PolymarketHandle {
     }
 
     /// Closes all connections and stops (two seconds at most).
-    pub async fn shutdown(mut self) {
-        self.shared.stop.send_replace(true);
-        for mut task in std::mem::take(&mut self.tasks) {
-            if tokio::time::timeout(GRACE, &mut task).await.is_err() {
-                task.abort();
-            }
-        }
-    }
-}
-
-impl Drop for PolymarketHandle {
-    fn drop(&mut self) {
-        self.shared.stop.send_replace(true);
+    pub async fn shutdown(self) {
+        self.server.shutdown().await;
     }
 }

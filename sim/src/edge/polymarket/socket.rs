@@ -44,7 +44,7 @@ async fn serve(shared: Arc<Shared>, socket: WebSocket, handler: Handler) {
     tokio::select! {
         biased;
         () = kill.notified() => {}
-        () = shared.stopped() => {}
+        () = shared.stop.stopped() => {}
         () = pump(&shared, ears, sink, commands, handler) => {}
     }
     let mut hub = shared.hub();

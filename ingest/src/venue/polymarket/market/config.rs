@@ -23,7 +23,8 @@ pub struct PolymarketConfig {
     pub stale_ns: i64,
     /// A book that has not come this long after its first subscription is asked for again.
     pub first_book_ns: i64,
-    /// A book that was asked for and has not come is asked for again after this; doubles up to 32 times.
+    /// A book that was asked for and has not come is asked for again after this; doubles up to 32 times. If nothing at
+    /// all has come over its connection meanwhile, that is given up instead.
     pub resync_ns: i64,
     /// Least time between two requests for the same book.
     pub resync_spacing_ns: i64,

@@ -125,11 +125,11 @@ impl Polymarket {
         for at in 0..self.shards.len() {
             self.run_shard(at, origin, out);
         }
-        self.ask(out);
+        self.ask(origin, out);
         self.judge_suspects(origin, out);
         self.run_audit(out);
         // A lost suspect is asked for at once.
-        self.ask(out);
+        self.ask(origin, out);
         self.wake = self.next_wake();
     }
 
@@ -161,15 +161,24 @@ impl Polymarket {
         }
     }
 
-    /// Subscribes anew to the books that are due, all of a connection in one pair of frames.
-    fn ask(&mut self, out: &mut Vec<VenueOutput>) {
+    /// Subscribes anew to the books that are due, all of a connection in one pair of frames. One that was asked for
+    /// over a connection which has been silent since is a zombie's: the connection is given up, not asked again.
+    fn ask(&mut self, origin: &Origin, out: &mut Vec<VenueOutput>) {
         let mut batches: Vec<Vec<InstrumentNo>> = Vec::new();
         while let Some((at, no)) = self.due.first().copied().filter(|(at, _)| *at <= self.now) {
             self.due.remove(&(at, no));
             let Some(asset) = self.assets.get_mut(no as usize) else { continue };
             asset.due = Timestamp::MAX;
-            let shard = asset.shard as usize;
-            if !asset.watched || !self.shards.get(shard).is_some_and(|shard| shard.link.is_open()) {
+            let at = asset.shard as usize;
+            let Some(shard) = self.shards.get(at).filter(|shard| asset.watched && shard.link.is_open())
+            else {
+                continue;
+            };
+            if asset.attempts > 0 && shard.data_at <= asset.asked_at {
+                self.restart_shard(no as usize, origin, out);
+                if let Some(batch) = batches.get_mut(at) {
+                    batch.clear();
+                }
                 continue;
             }
             asset.asked_at = self.now;
@@ -180,7 +189,7 @@ impl Polymarket {
             asset.due = self.now.plus(wait);
             self.due.insert((asset.due, no));
             batches.resize_with(self.shards.len(), Vec::new);
-            batches[shard].push(InstrumentNo(no));
+            batches[at].push(InstrumentNo(no));
         }
         for (shard, batch) in batches.iter().enumerate().filter(|(_, batch)| !batch.is_empty()) {
             self.operate(shard, "unsubscribe", batch, out);
