@@ -32,7 +32,7 @@ pub(super) async fn run(markets: usize, dir: &Path) -> Result<Value> {
     let plan =
         Plan { venue: Venue::Polymarket, names: assets.clone(), indices: vec![], ab: false, seed: [7; 32] };
     let machine = plan.machine().context("Polymarket can be recorded")?;
-    let sink = ArchiveSink::open(dir, Venue::Polymarket, "bench")?;
+    let sink = ArchiveSink::open(dir, &plan, "bench")?;
     let mut recorder = Recorder::new(machine, sink);
     let (tx, mut seen) = mpsc::channel::<Seen>(4_096);
     let started = Instant::now();
