@@ -29,8 +29,15 @@ pub(super) async fn run(markets: usize, dir: &Path) -> Result<Value> {
     let assets = twin.assets();
     let endpoints =
         Endpoints { sockets: vec![twin.market_ws_url.clone()], hosts: vec![twin.rest_url.clone()] };
-    let plan =
-        Plan { venue: Venue::Polymarket, names: assets.clone(), indices: vec![], ab: false, seed: [7; 32] };
+    let plan = Plan {
+        venue: Venue::Polymarket,
+        names: assets.clone(),
+        indices: vec![],
+        rtds: vec![],
+        rtds2: vec![],
+        ab: false,
+        seed: [7; 32],
+    };
     let machine = plan.machine().context("Polymarket can be recorded")?;
     let sink = ArchiveSink::open(dir, &plan, "bench")?;
     let mut recorder = Recorder::new(machine, sink);
