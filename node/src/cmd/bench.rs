@@ -17,7 +17,7 @@ use anyhow::{Context as _, Result};
 use bus::{Driver, FileLog, FileOptions, GroupCommit, GroupOptions, Limits, NoMachines};
 use clap::{Args, ValueEnum};
 use hdrhistogram::Histogram;
-use schemas::{Stream, Timestamp};
+use schemas::Stream;
 use serde_json::{Value, json};
 use sim::{Day, WorldConfig};
 
@@ -166,7 +166,7 @@ fn quantiles(histogram: &Histogram<u64>) -> Value {
 async fn day(dir: &Path, seed: u64, hours: u64) -> Result<Value> {
     let world = WorldConfig {
         seed,
-        start: Timestamp::from_secs(1_790_000_000 / 3_600 * 3_600),
+        start: WorldConfig::default().start,
         length_s: hours * 3_600,
         ..WorldConfig::default()
     };

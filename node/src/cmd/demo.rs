@@ -19,8 +19,9 @@ use crate::demo_run::{DemoOptions, DemoRun};
 use crate::signals::Signals;
 use crate::summary::Summary;
 
-/// Where the simulated world begins: a round hour, so that runs of one seed are equal.
-const WORLD_START_S: i64 = 1_790_000_000 / 3_600 * 3_600;
+/// Where the simulated world begins, 2026-06-08: runs of one seed are equal, and its venue settles by the last value, as
+/// the real one did until 2026-08-06.
+const WORLD_START_S: i64 = 1_780_876_800;
 /// Price history before the first market: enough for a volatility, and the first signal comes soon.
 const HISTORY_S: u32 = 240;
 /// How long a demo runs where nobody sits at a terminal, seconds.

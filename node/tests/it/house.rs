@@ -18,6 +18,7 @@ fn a_small_day_is_sold_settled_and_replayed() {
     let s = &end.summary;
     assert_eq!(end.stalls, 0, "time waited for everything");
     assert_eq!(s.markets.total, 8);
+    assert!(s.markets.provable >= 6, "most markets can be proved: {:?}", s.markets);
     assert_eq!(s.markets.agree, s.markets.provable, "every provable outcome is the venue's");
     assert_eq!(s.markets.provable + s.markets.unprovable, s.markets.total);
     assert!(s.signals.issued >= 15, "three horizons of the provable markets: {:?}", s.signals);

@@ -8,7 +8,7 @@ use schemas::Timestamp;
 use sim::{Day, WorldConfig};
 
 /// A round hour to begin simulated days at.
-pub(crate) const START_S: i64 = 1_790_000_000 / 3_600 * 3_600;
+pub(crate) const START_S: i64 = 1_780_876_800;
 
 /// A simulated day of `markets` five-minute markets.
 pub(crate) fn small_day(seed: u64, markets: u64) -> Day {
