@@ -15,6 +15,18 @@ pub(super) fn wall_us() -> i64 {
     i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
 }
 
+/// Looks every millisecond whether something is so, for so long; `false` if it never was.
+pub(super) async fn until(patience: Duration, ready: impl Fn() -> bool) -> bool {
+    let deadline = tokio::time::Instant::now() + patience;
+    while !ready() {
+        if tokio::time::Instant::now() >= deadline {
+            return false;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    true
+}
+
 /// A player's turns.
 pub(super) struct Turns {
     beat: Interval,

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::Shared;
 use crate::edge::server::Server;
+use crate::edge::turns::until;
 use crate::venues::binance::{BinanceStats, BinanceVenue, SpotBook, SpotTrade};
 
 /// Wall time that stepping waits for a full queue before it goes on, and that quiescing waits for empty ones.
@@ -60,14 +61,7 @@ impl BinanceTwinHandle {
     }
 
     async fn wait_until(&self, ready: impl Fn(&BinanceVenue) -> bool) -> bool {
-        let deadline = tokio::time::Instant::now() + PATIENCE;
-        while !self.with(|venue, _| ready(venue)) {
-            if tokio::time::Instant::now() >= deadline {
-                return false;
-            }
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-        true
+        until(PATIENCE, || self.with(|venue, _| ready(venue))).await
     }
 
     /// Lets the next `count` messages happen at once: a connection whose queue is full is cut.

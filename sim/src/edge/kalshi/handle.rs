@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::{REST_ROOT, Shared, WS_PATH};
 use crate::edge::server::Server;
+use crate::edge::turns::until;
 use crate::venues::kalshi::index::IndexTick;
 use crate::venues::kalshi::venue::LifecycleSent;
 use crate::venues::kalshi::{Book, Channel, KalshiVenue, Lifecycle, TrueTrade, VenueStats};
@@ -74,14 +75,7 @@ impl KalshiTwinHandle {
     }
 
     async fn wait_until(&self, ready: impl Fn(&KalshiVenue) -> bool) -> bool {
-        let deadline = tokio::time::Instant::now() + PATIENCE;
-        while !self.with(|venue, _| ready(venue)) {
-            if tokio::time::Instant::now() >= deadline {
-                return false;
-            }
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-        true
+        until(PATIENCE, || self.with(|venue, _| ready(venue))).await
     }
 
     /// Lets the next `count` messages happen at once, as the venue would: a connection whose queue is full gets
