@@ -146,20 +146,11 @@ fn levels(rows: &[Kept]) -> Vec<Column> {
 
 fn trades(rows: &[Kept]) -> Vec<Column> {
     columns!(rows, {
-        id: |r| pick!(r, TapeBody::Trade(t) => hex(&t.id)),
+        id: |r| pick!(r, TapeBody::Trade(t) => hex::encode(t.id)),
         price: |r| pick!(r, TapeBody::Trade(t) => t.price),
         qty: |r| pick!(r, TapeBody::Trade(t) => t.qty),
         taker: |r| pick!(r, TapeBody::Trade(t) => t.taker.map(side)).flatten(),
         block: |r| pick!(r, TapeBody::Trade(t) => t.block),
-    })
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
     })
 }
 

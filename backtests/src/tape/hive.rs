@@ -1,7 +1,6 @@
 //! A tape into hive-partitioned Parquet files with bounded memory; it never reorders rows.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use polars::prelude::ParquetWriter;
@@ -142,8 +141,7 @@ impl HiveWriter {
         let venue = self.venue.name();
         let path = format!("venue={venue}/type={}/date={}/part-{part:04}.parquet", table.name(), date(day));
         let file = self.dir.join(&path);
-        save(&file, table, &rows)?;
-        let bytes = std::fs::read(&file).map_err(|e| failed(&file, &e))?;
+        let bytes = save(&file, table, &rows)?;
         self.files.push(HiveFile { path, rows: rows.len(), blake3: Digest::of(&bytes).to_string() });
         Ok(())
     }
@@ -153,14 +151,16 @@ fn failed(path: &Path, detail: &impl std::fmt::Display) -> BacktestError {
     BacktestError::Write { path: path.display().to_string(), detail: detail.to_string() }
 }
 
-fn save(path: &Path, table: Table, rows: &[Kept]) -> Result<(), BacktestError> {
+/// Writes a part and gives its bytes, so that nobody reads them back to hash them.
+fn save(path: &Path, table: Table, rows: &[Kept]) -> Result<Vec<u8>, BacktestError> {
     if let Some(parent) = path.parent() {
         std::fs::create_dir_all(parent).map_err(|e| failed(path, &e))?;
     }
     let mut frame = frame(table, rows).map_err(|e| failed(path, &e))?;
-    let file = File::create(path).map_err(|e| failed(path, &e))?;
-    ParquetWriter::new(file).finish(&mut frame).map_err(|e| failed(path, &e))?;
-    Ok(())
+    let mut bytes = Vec::new();
+    ParquetWriter::new(&mut bytes).finish(&mut frame).map_err(|e| failed(path, &e))?;
+    std::fs::write(path, &bytes).map_err(|e| failed(path, &e))?;
+    Ok(bytes)
 }
 
 /// The UTC day a row belongs to, in days since the epoch.
