@@ -241,7 +241,10 @@ impl Polymarket {
         let (Some(asset), Some(slot)) = (self.assets.get_mut(at), self.shelf.slot(no)) else { return false };
         let lost = gone(&slot.state);
         let seen = sum == asset.book_print && asset.book_ms == book.ms;
-        if seen && (!lost || asset.moves > asset.book_moves) {
+        // A lost book that was asked for may well be the one before it again: nothing has moved at the venue since,
+        // and what was applied upon it was a late repeat.
+        let answer = lost && asset.attempts > 0;
+        if seen && !answer && (!lost || asset.moves > asset.book_moves) {
             self.shelf.counts.duplicates += 1;
             return false;
         }
