@@ -6,8 +6,9 @@ use std::path::PathBuf;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use forecaster::Bundle;
-use forecaster::edge::{Device, Engine, Search};
-use forecaster::features::{self, Target};
+use forecaster::Device;
+use forecaster::edge::{Engines, Search};
+use forecaster::features::{Target, updown};
 use forecaster::history::History;
 use ndarray::{Array2, Axis, Slice};
 use schemas::{IndexPrice, Timestamp};
@@ -35,7 +36,7 @@ fn infer(c: &mut Criterion) {
             return;
         }
     };
-    let engine = Engine::open(&library).unwrap();
+    let engine = Engines::open(&library).unwrap();
     for name in ["closed-form", "logistic", "gbt", "mlp"] {
         let dir = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../models")).join(name);
         let bundle = Bundle::load(&dir).unwrap();
@@ -70,7 +71,7 @@ fn rows(c: &mut Criterion) {
         resolves_at: Timestamp::from_secs(3940),
     };
     c.bench_function("features/row", |b| {
-        b.iter(|| features::row(black_box(&history), black_box(&target), 0, i64::MAX).unwrap());
+        b.iter(|| updown::row(black_box(&history), black_box(&target), 0, i64::MAX).unwrap());
     });
 }
 

@@ -74,24 +74,28 @@ checks! {
     ManifestMissingKey = "manifest_missing_key",
     /// A manifest value has the wrong type.
     ManifestType = "manifest_type",
-    /// `schema` is not 1.
+    /// `schema` is not 2.
     ManifestSchema = "manifest_schema",
     /// `name`, `version` or `topic` is not a plain name.
     ManifestName = "manifest_name",
-    /// `engine` is not `ort`.
+    /// `engine` is not one that is known.
     ManifestEngine = "manifest_engine",
     /// `[model]` names no plain `.onnx` file, hash or licence.
     ManifestModel = "manifest_model",
-    /// `[input]` is not `updown-1` in f32 with its ten features.
+    /// `[features]` names no known set, a feature that is not of the set, or one twice.
     ManifestFeatures = "manifest_features",
     /// `[normalise]` has wrong lengths, a scale that is not positive, or numbers that are not finite.
     ManifestNormalise = "manifest_normalise",
-    /// `[output]` is no probability within [0, 1].
+    /// An `[[outputs]]` has a shape or range that does not fit what it means.
     ManifestOutput = "manifest_output",
     /// `[limits]` are zero or too large.
     ManifestLimits = "manifest_limits",
     /// `golden.json` does not have the golden form.
     GoldenForm = "golden_form",
+    /// An `[[inputs]]` has a shape, source or value that does not fit.
+    ManifestInput = "manifest_input",
+    /// A `[[state]]` pairs what is not there.
+    ManifestState = "manifest_state",
 }
 
 impl fmt::Display for Check {
@@ -141,6 +145,14 @@ pub enum ForecasterError {
     Device {
         /// The device policy.
         device: &'static str,
+        /// Why, exactly.
+        reason: String,
+    },
+    /// The engine that was asked for cannot be used.
+    #[error("engine `{engine}` is not available: {reason}")]
+    Engine {
+        /// The engine.
+        engine: &'static str,
         /// Why, exactly.
         reason: String,
     },
@@ -210,6 +222,7 @@ impl ForecasterError {
             Self::LibraryUnusable { .. } => "ort_library_unusable",
             Self::LibraryFixed { .. } => "ort_library_fixed",
             Self::Device { .. } => "device_not_available",
+            Self::Engine { .. } => "engine_not_available",
             Self::Session(_) => "session_refused",
             Self::Run(_) => "run_failed",
             Self::RowWidth { .. } => "row_width",

@@ -6,7 +6,7 @@ use minicbor::{Decode, Encode};
 use schemas::time::NANOS_PER_SEC;
 use schemas::{IndexPrice, Timestamp};
 
-use crate::features::LOOKBACK_S;
+use crate::features::updown::LOOKBACK_S;
 
 /// Ticks older than this before the newest are forgotten: the lookback and a margin for questions that come late.
 const KEEP_NS: i64 = (LOOKBACK_S + 120) * NANOS_PER_SEC;

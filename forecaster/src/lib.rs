@@ -8,6 +8,7 @@ pub mod bundle;
 pub mod config;
 #[cfg(feature = "edge")]
 pub mod edge;
+pub mod engine;
 pub mod error;
 pub mod features;
 pub mod history;
@@ -18,6 +19,7 @@ pub mod signer;
 
 pub use bundle::Bundle;
 pub use config::{MinerConfig, Strategy};
+pub use engine::{Device, EngineChoice, EngineKind, Provider, ProviderReport};
 pub use error::{Check, ForecasterError};
 pub use history::History;
 pub use machine::{AbstainReason, Counters, Forecaster, ForecasterInput, ForecasterOutput};

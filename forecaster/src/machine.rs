@@ -18,7 +18,7 @@ use schemas::{
 };
 
 use crate::config::{MinerConfig, Strategy};
-use crate::features::{self, NoRow, Target};
+use crate::features::updown::{self, NoRow, Target};
 use crate::history::{History, Offered};
 use crate::memory::Memory;
 use crate::signer;
@@ -112,7 +112,7 @@ impl From<NoRow> for AbstainReason {
             NoRow::ShortHistory => Self::ShortHistory,
             NoRow::StaleInput => Self::StaleInput,
             NoRow::NotFinite(index) => {
-                Self::NotFinite(features::NAMES.get(usize::from(index)).copied().unwrap_or("unknown"))
+                Self::NotFinite(updown::NAMES.get(usize::from(index)).copied().unwrap_or("unknown"))
             }
         }
     }
@@ -341,7 +341,7 @@ impl Forecaster {
         match self.config.strategy {
             Strategy::Model { .. } => {
                 let (least, oldest) = (self.config.min_history_ns, self.config.max_input_age_ns);
-                let row = features::row(&self.history, &Target::from(q), least, oldest)?.to_vec();
+                let row = updown::row(&self.history, &Target::from(q), least, oldest)?.to_vec();
                 let deed = ForecasterOutput::Infer(self.request(q.id, row.clone()));
                 Ok((Phase::Asked(row), deed))
             }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use forecaster::edge::Device;
+use forecaster::Device;
 use ingest::edge::Endpoints;
 use schemas::{AccountId, Micros, SubscriptionId};
 use sim::{Day, TwinHandle};

@@ -39,7 +39,7 @@ pub struct DemoOptions {
     /// ONNX Runtime, if named.
     pub ort_lib: Option<PathBuf>,
     /// Where models run.
-    pub device: forecaster::edge::Device,
+    pub device: forecaster::Device,
     /// Address of the API.
     pub listen: std::net::SocketAddr,
     /// Measures questions on their way, in benchmarks.
@@ -60,7 +60,7 @@ impl DemoOptions {
             epoch_s: 900,
             models: None,
             ort_lib: None,
-            device: forecaster::edge::Device::Cpu,
+            device: forecaster::Device::Cpu,
             listen: std::net::SocketAddr::from(([127, 0, 0, 1], 0)),
             probe: None,
             started: clock::instant(),

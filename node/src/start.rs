@@ -10,8 +10,9 @@ use anyhow::{Context as _, Result, anyhow};
 use api::keys::Scope;
 use api::{ApiState, Health, HealthCheck, Push, SharedView};
 use bus::{Driver, FileLog, FileOptions, Limits, SnapshotOptions, SnapshotStore};
+use forecaster::Device;
 use forecaster::bundle::Bundle;
-use forecaster::edge::{Device, Engine, Lane, LaneConfig};
+use forecaster::edge::{Engines, Lane, LaneConfig};
 use ingest::edge::{Endpoints, Seen, VenueEdge};
 use schemas::{AccountCommand, AccountId, Intake, Raw};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
@@ -171,7 +172,7 @@ impl Start {
 
     fn lane(&self, kernel: &KernelHandle) -> Result<Lane> {
         let library = crate::assets::ort_search(self.ort_lib.clone()).find()?;
-        let engine = Engine::open(&library)?;
+        let engines = Engines::open(&library)?;
         let back = kernel.clone();
         let answer = move |result| {
             if !back.blocking_send(Cmd::Inference(result)) {
@@ -179,7 +180,7 @@ impl Start {
             }
         };
         let config = LaneConfig { device: self.device, ..LaneConfig::default() };
-        let lane = Lane::start(&engine, self.bundles.clone(), config, Box::new(answer))?;
+        let lane = Lane::start(&engines, self.bundles.clone(), config, Box::new(answer))?;
         for (bundle, report) in lane.reports() {
             tracing::info!(bundle = %bundle.short(), provider = ?report.chosen, "model loaded");
         }

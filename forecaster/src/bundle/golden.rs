@@ -3,7 +3,6 @@
 use serde::Deserialize;
 
 use crate::error::{Check, ForecasterError};
-use crate::features::{FEATURE_SET, WIDTH};
 use crate::manifest::Manifest;
 
 /// How far an engine's answer may be from a golden one.
@@ -17,9 +16,9 @@ pub const MAX_PAIRS: usize = 4096;
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pair {
-    /// The raw feature row.
+    /// The whole raw row of the feature set.
     pub input: Vec<f32>,
-    /// The answer, one number.
+    /// The answer, after transform and choice of column.
     pub output: Vec<f32>,
 }
 
@@ -50,23 +49,32 @@ impl Golden {
             Ok(file) => file,
             Err(error) => return fault(format!("golden.json: {error}")),
         };
-        if file.schema != 1 || file.feature_set != FEATURE_SET {
-            return fault(format!("golden.json is not schema 1 of {FEATURE_SET}"));
+        let Some(set) = manifest.feature_set() else {
+            return fault("golden.json of rows needs [features] in the manifest".to_owned());
+        };
+        if file.schema != 1 || file.feature_set != set.name {
+            return fault(format!("golden.json is not schema 1 of {}", set.name));
         }
+        let width = set.width();
+        let answers = if manifest.answer().column.is_some() {
+            1
+        } else {
+            manifest.row_io().map_or(0, |io| io.answer_width)
+        };
         if !(file.tolerance > 0.0 && file.tolerance as f32 <= TOLERANCE) {
             return fault(format!("tolerance {} is not within (0, {TOLERANCE}]", file.tolerance));
         }
         if !(MIN_PAIRS..=MAX_PAIRS).contains(&file.pairs.len()) {
             return fault(format!("{} pairs, allowed are {MIN_PAIRS} to {MAX_PAIRS}", file.pairs.len()));
         }
-        let [low, high] = manifest.output.range;
+        let [low, high] = manifest.range();
         for (i, pair) in file.pairs.iter().enumerate() {
-            let input = pair.input.len() == WIDTH && pair.input.iter().all(|x| x.is_finite());
-            let output =
-                pair.output.len() == 1 && pair.output.iter().all(|p| (low..=high).contains(&f64::from(*p)));
+            let input = pair.input.len() == width && pair.input.iter().all(|x| x.is_finite());
+            let output = pair.output.len() == answers
+                && pair.output.iter().all(|p| (low..=high).contains(&f64::from(*p)));
             if !input || !output {
                 return fault(format!(
-                    "pair {i} is not {WIDTH} finite features and one answer in [{low}, {high}]"
+                    "pair {i} is not {width} finite features and {answers} answers in [{low}, {high}]"
                 ));
             }
         }

@@ -1,34 +1,62 @@
 //! C08: the graph takes and gives what the manifest says; it never trusts the declared shape of an actual answer.
 
 use super::graph::{Declared, ModelFacts};
+use crate::engine::{Dim, Dtype};
 use crate::error::{Check, ForecasterError};
-use crate::features::WIDTH;
 use crate::manifest::Manifest;
 
-/// ONNX's number for f32.
-const FLOAT: u64 = 1;
-
-/// Checks names, element types and shapes: `f32[batch, 10]` in, `f32[batch, 1]` out, nothing else.
+/// Checks names, element types and ranks, and that no input of the graph stays without numbers.
+///
+/// Sizes of outputs are not compared: real files declare them wrongly, so C09 looks at what comes out.
 pub(super) fn check(facts: &ModelFacts, manifest: &Manifest) -> Result<(), ForecasterError> {
-    one(Check::Input, &facts.inputs, &manifest.input.name, WIDTH as u64)?;
-    one(Check::Output, &facts.outputs, &manifest.output.name, 1)
+    for input in &manifest.inputs {
+        let found = port(Check::Input, &facts.inputs, &input.name, input.dtype)?;
+        let fits = |got: &Option<u64>, want: &Dim| match (got, want) {
+            (Some(got), Dim::Fixed(want)) => *got == u64::from(*want),
+            (None, _) => true,
+            // A graph of one fixed row takes batches of one.
+            (Some(got), Dim::Named(_)) => !want.is_batch() || *got == 1,
+        };
+        if let Some(shape) = &found.shape
+            && (shape.len() != input.shape.len() || !shape.iter().zip(&input.shape).all(|(g, w)| fits(g, w)))
+        {
+            let detail = format!("`{}` has shape {shape:?}, the manifest says {:?}", input.name, input.shape);
+            return Err(ForecasterError::check(Check::Input, detail));
+        }
+    }
+    if let Some(left) = facts.inputs.iter().find(|i| manifest.inputs.iter().all(|m| m.name != i.name)) {
+        let detail = format!("the graph also needs `{}`; list it in [[inputs]]", left.name);
+        return Err(ForecasterError::check(Check::Input, detail));
+    }
+    for output in &manifest.outputs {
+        port(Check::Output, &facts.outputs, &output.name, output.dtype)?;
+    }
+    for pair in &manifest.state {
+        if facts.outputs.iter().all(|o| o.name != pair.output) {
+            let detail = format!("the graph has no output `{}` for the state", pair.output);
+            return Err(ForecasterError::check(Check::Output, detail));
+        }
+    }
+    Ok(())
 }
 
-fn one(check: Check, declared: &[Declared], name: &str, width: u64) -> Result<(), ForecasterError> {
-    let want = format!("one `{name}` of f32[batch, {width}]");
-    let fault =
-        |found: String| Err(ForecasterError::check(check, format!("{found}, the manifest needs {want}")));
-    let [only] = declared else {
-        return fault(format!("the graph has {}", declared.len()));
+fn port<'a>(
+    check: Check,
+    declared: &'a [Declared],
+    name: &str,
+    dtype: Dtype,
+) -> Result<&'a Declared, ForecasterError> {
+    let fault = |detail: String| Err(ForecasterError::check(check, detail));
+    let Some(found) = declared.iter().find(|d| d.name == name) else {
+        let names: Vec<&str> = declared.iter().map(|d| d.name.as_str()).collect();
+        return fault(format!("the graph has no `{name}`, but: {}", names.join(", ")));
     };
-    if only.name != name {
-        return fault(format!("the graph has `{}`", only.name));
+    if Dtype::from_onnx(found.element) != Some(dtype) {
+        return fault(format!(
+            "`{name}` has element type {}, the manifest says {}",
+            found.element,
+            dtype.name()
+        ));
     }
-    if only.element != FLOAT {
-        return fault(format!("`{name}` has element type {}", only.element));
-    }
-    match only.shape.as_deref() {
-        Some([None, Some(w)]) if *w == width => Ok(()),
-        other => fault(format!("`{name}` has shape {other:?}")),
-    }
+    Ok(found)
 }

@@ -10,12 +10,12 @@ use std::time::Instant;
 
 use ndarray::{Array2, ArrayView2};
 
-use super::ort_engine::{Engine, Model};
-use super::{Device, lane};
+use super::lane;
+use super::{Engines, Model};
 use crate::bundle::Bundle;
 use crate::bundle::golden::{MIN_PAIRS, TOLERANCE};
+use crate::engine::Device;
 use crate::error::{Check, ForecasterError};
-use crate::features::WIDTH;
 
 /// What one check found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,9 +34,9 @@ const MAX_ROWS: usize = 64;
 const LATENCY_RUNS: usize = 20;
 
 /// Runs every dynamic check on the CPU, one thread; an error only when the model does not load at all.
-pub fn check(engine: &Engine, bundle: &Bundle) -> Result<Vec<Finding>, ForecasterError> {
-    let mut model = engine.load(bundle, Device::Cpu)?;
-    let rows = probe_rows(bundle);
+pub fn check(engines: &Engines, bundle: &Bundle) -> Result<Vec<Finding>, ForecasterError> {
+    let mut model = engines.load(bundle, Device::Cpu)?;
+    let rows = probe_rows(bundle, model.width());
     let checks: [DynamicCheck; 7] = [shape, golden, repeat, batch_invariance, nan_policy, range, latency];
     Ok(checks.into_iter().map(|check| finding(check(&mut model, bundle, &rows))).collect())
 }
@@ -55,9 +55,9 @@ fn finding((check, found): Found) -> Finding {
 }
 
 /// Golden rows and mixtures of them, so that every row is of a plausible size.
-fn probe_rows(bundle: &Bundle) -> Array2<f32> {
+fn probe_rows(bundle: &Bundle, width: usize) -> Array2<f32> {
     let pairs = bundle.golden().pairs();
-    Array2::from_shape_fn((MAX_ROWS, WIDTH), |(i, j)| {
+    Array2::from_shape_fn((MAX_ROWS, width), |(i, j)| {
         if pairs.is_empty() {
             return ((i * 7 + j * 3) % 11) as f32 / 11.0;
         }
@@ -87,7 +87,7 @@ fn golden(model: &mut Model, bundle: &Bundle, _: &Array2<f32>) -> Found {
         }
         let mut worst = 0.0_f32;
         for pair in pairs {
-            let row = ArrayView2::from_shape((1, WIDTH), &pair.input)
+            let row = ArrayView2::from_shape((1, pair.input.len()), &pair.input)
                 .map_err(|e| ForecasterError::Run(e.to_string()))?;
             let got = model.predict(row)?;
             worst = widest(worst, &got, &pair.output);
@@ -125,13 +125,16 @@ fn batch_invariance(model: &mut Model, _: &Bundle, rows: &Array2<f32>) -> Found 
 fn nan_policy(model: &mut Model, _: &Bundle, rows: &Array2<f32>) -> Found {
     let mut run = || {
         let mut swallowed = 0;
-        for j in 0..WIDTH {
+        for j in 0..rows.ncols() {
             let mut row = head(rows, 1).to_owned();
             row[(0, j)] = f32::NAN;
             let got = model.predict(row.view())?;
             swallowed += u32::from(got.iter().all(|p| p.is_finite()));
         }
-        Ok((true, format!("swallows NaN in {swallowed} of {WIDTH} features; the gate refuses such rows")))
+        Ok((
+            true,
+            format!("swallows NaN in {swallowed} of {} features; the gate refuses such rows", rows.ncols()),
+        ))
     };
     (Check::NanPolicy, run())
 }

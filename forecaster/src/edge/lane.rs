@@ -17,10 +17,11 @@ use ndarray::ArrayView2;
 use schemas::inference::Answer;
 use schemas::{BundleId, InferenceRequest, InferenceResult, Ppm};
 
-use super::ort_engine::{Device, Engine, Model, ProviderReport};
+use super::engines::Engines;
+use super::model::Model;
 use crate::bundle::Bundle;
+use crate::engine::{Device, ProviderReport};
 use crate::error::ForecasterError;
-use crate::features::WIDTH;
 
 /// Where answers go. Called on the lane's thread; it must not block for long.
 pub type OnResult = Box<dyn Fn(InferenceResult) + Send>;
@@ -80,7 +81,7 @@ pub struct Lane {
 impl Lane {
     /// Starts the thread and loads every bundle on it; returns when all are ready, or the first error.
     pub fn start(
-        engine: &Engine,
+        engines: &Engines,
         bundles: Vec<Arc<Bundle>>,
         config: LaneConfig,
         on_result: OnResult,
@@ -89,8 +90,8 @@ impl Lane {
         let (ready, loaded) = sync_channel(1);
         let shared = Arc::new(Shared::default());
         let worker = Worker { requests, on_result, shared: Arc::clone(&shared), batch: config.queue.max(1) };
-        let (engine, device) = (engine.clone(), config.device);
-        let body = move || match load(&engine, &bundles, device) {
+        let (engines, device) = (engines.clone(), config.device);
+        let body = move || match load(&engines, &bundles, device) {
             Ok(models) => {
                 let reports = models.iter().map(|(id, m)| (*id, m.report().clone())).collect::<Vec<_>>();
                 if ready.send(Ok(reports)).is_ok() {
@@ -172,11 +173,11 @@ impl Drop for Lane {
 }
 
 fn load(
-    engine: &Engine,
+    engines: &Engines,
     bundles: &[Arc<Bundle>],
     device: Device,
 ) -> Result<BTreeMap<BundleId, Model>, ForecasterError> {
-    bundles.iter().map(|b| Ok((b.id(), engine.load(b, device)?))).collect()
+    bundles.iter().map(|b| Ok((b.id(), engines.load(b, device)?))).collect()
 }
 
 /// The thread's own part.
@@ -211,7 +212,7 @@ impl Worker {
     fn answer(&self, model: &mut Model, requests: Vec<InferenceRequest>) {
         let mut sound = Vec::with_capacity(requests.len());
         for request in requests {
-            match gate_input(&request.row) {
+            match gate_input(&request.row, model.width()) {
                 Ok(()) => sound.push(request),
                 Err(error) => self.emit(&request, error.answer()),
             }
@@ -230,7 +231,7 @@ impl Worker {
     fn run(&self, model: &mut Model, requests: Vec<InferenceRequest>) {
         self.shared.batches.fetch_add(1, Ordering::Relaxed);
         let flat: Vec<f32> = requests.iter().flat_map(|r| r.row.iter().copied()).collect();
-        let rows = ArrayView2::from_shape((requests.len(), WIDTH), &flat);
+        let rows = ArrayView2::from_shape((requests.len(), model.width()), &flat);
         let answers = match rows {
             Ok(rows) => model.predict(rows),
             Err(e) => Err(ForecasterError::Run(e.to_string())),
@@ -269,9 +270,9 @@ impl Worker {
 
 /// What may be given to a model: the right width, every number finite. ONNX Runtime swallows NaN in trees and
 /// recurrent cells, so looking at the answer would not help.
-pub fn gate_input(row: &[f32]) -> Result<(), ForecasterError> {
-    if row.len() != WIDTH {
-        return Err(ForecasterError::RowWidth { got: row.len(), want: WIDTH });
+pub fn gate_input(row: &[f32], width: usize) -> Result<(), ForecasterError> {
+    if row.len() != width {
+        return Err(ForecasterError::RowWidth { got: row.len(), want: width });
     }
     match row.iter().position(|x| !x.is_finite()) {
         Some(index) => Err(ForecasterError::InputNotFinite { index }),

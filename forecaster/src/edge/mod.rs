@@ -2,14 +2,18 @@
 
 pub mod bundle_dir;
 pub mod check;
+pub mod engines;
 pub mod key_file;
 pub mod lane;
 pub mod library;
+pub mod model;
 pub mod ort_engine;
 pub mod probe;
 
 pub use check::{Finding, check};
+pub use engines::Engines;
 pub use lane::{Lane, LaneConfig, LaneCounters};
 pub use library::Search;
-pub use ort_engine::{Device, Engine, Model, Provider, ProviderReport};
+pub use model::Model;
+pub use ort_engine::OrtEngine;
 pub use probe::{Probe, probe};

@@ -5,105 +5,34 @@
 //! a session belongs to one thread (`Run` is not thread safe), computes on that thread and does not spin.
 
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use ndarray::{ArrayView2, Axis};
 use ort::ep::ExecutionProvider;
 use ort::logging::LogLevel;
-use ort::session::Session;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
-use ort::value::TensorRef;
-use schemas::BundleId;
+use ort::session::{Session as Inner, SessionInputValue};
+use ort::value::{Outlet, Tensor as Value, TensorElementType, TensorRef, ValueType};
 
-use crate::bundle::Bundle;
+use crate::engine::{
+    Data, Device, Dim, Dtype, Engine, EngineKind, IoSpec, LoadOptions, Provider, ProviderReport, RowIo,
+    Session, Tensor, TensorSpec,
+};
 use crate::error::{Check, ForecasterError};
-use crate::features::WIDTH;
-use crate::manifest::Normaliser;
-
-/// Which device a model runs on, as configured.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Device {
-    /// The CPU.
-    #[default]
-    Cpu,
-    /// CUDA if the whole model runs there, else the CPU, with the reason in the report and one WARN.
-    Auto,
-    /// CUDA; operators without a CUDA kernel may run on the CPU, which the report says.
-    Cuda,
-    /// CUDA for every operator, or an error.
-    CudaOrFail,
-}
-
-impl Device {
-    /// All policies.
-    pub const ALL: [Self; 4] = [Self::Cpu, Self::Auto, Self::Cuda, Self::CudaOrFail];
-
-    /// The stable name, as configured.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Cpu => "cpu",
-            Self::Auto => "auto",
-            Self::Cuda => "cuda",
-            Self::CudaOrFail => "cuda-or-fail",
-        }
-    }
-}
-
-impl FromStr for Device {
-    type Err = ForecasterError;
-    fn from_str(text: &str) -> Result<Self, ForecasterError> {
-        Self::ALL.into_iter().find(|d| d.name() == text).ok_or_else(|| ForecasterError::Device {
-            device: "unknown",
-            reason: format!("`{text}` is not one of cpu, auto, cuda, cuda-or-fail"),
-        })
-    }
-}
-
-/// Where a model really runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Provider {
-    /// ONNX Runtime's CPU provider.
-    Cpu,
-    /// ONNX Runtime's CUDA provider.
-    Cuda,
-}
-
-impl Provider {
-    /// ONNX Runtime's own name.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Cpu => "CPUExecutionProvider",
-            Self::Cuda => "CUDAExecutionProvider",
-        }
-    }
-}
-
-/// What was asked for and what came of it; a fallback always has a reason.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ProviderReport {
-    /// The policy.
-    pub requested: Device,
-    /// Where the model runs.
-    pub chosen: Provider,
-    /// Why that is not, or not wholly, what was asked for.
-    pub reason: Option<String>,
-}
 
 /// The loaded library; cheap to clone, the same one for the whole process.
 #[derive(Clone, Debug)]
-pub struct Engine {
+pub struct OrtEngine {
     environment: ort::environment::Environment,
     library: PathBuf,
 }
 
 /// Kept for the life of the process: `ort` itself holds its environment only weakly.
-static ENGINE: Mutex<Option<Engine>> = Mutex::new(None);
+static ENGINE: Mutex<Option<OrtEngine>> = Mutex::new(None);
 /// Whether the fallback of `auto` was logged.
 static FALLBACK_LOGGED: AtomicBool = AtomicBool::new(false);
 
-impl Engine {
+impl OrtEngine {
     /// Opens the library, or gives the one that is open. A process has one library: asking for another is an error.
     pub fn open(library: &Path) -> Result<Self, ForecasterError> {
         let mut slot = ENGINE.lock().unwrap_or_else(PoisonError::into_inner);
@@ -167,54 +96,14 @@ impl Engine {
         out
     }
 
-    /// Loads a model for the calling thread and runs one row, so that the first real row is not the slow one.
-    pub fn load(&self, bundle: &Bundle, device: Device) -> Result<Model, ForecasterError> {
-        self.load_model(bundle, device, None)
-    }
-
-    /// The same, and writes ONNX Runtime's profile to a file that starts with `prefix` (see [`Model::end_profile`]).
-    pub fn load_profiled(
-        &self,
-        bundle: &Bundle,
-        device: Device,
-        prefix: &Path,
-    ) -> Result<Model, ForecasterError> {
-        self.load_model(bundle, device, Some(prefix))
-    }
-
-    fn load_model(
-        &self,
-        bundle: &Bundle,
-        device: Device,
-        profile: Option<&Path>,
-    ) -> Result<Model, ForecasterError> {
-        let (session, report) = self.session(bundle.model(), device, profile)?;
-        let manifest = bundle.manifest();
-        let mut model = Model {
-            session,
-            output: manifest.output.name.clone(),
-            normaliser: manifest.normaliser(),
-            max_batch: manifest.limits.max_batch as usize,
-            range: manifest.output.range,
-            bundle: bundle.id(),
-            report,
-            scratch: Vec::with_capacity(manifest.limits.max_batch as usize * WIDTH),
-        };
-        let warm_up = bundle.golden().pairs().first().map_or_else(|| vec![0.0; WIDTH], |p| p.input.clone());
-        let row =
-            ArrayView2::from_shape((1, WIDTH), &warm_up).map_err(|e| ForecasterError::Run(e.to_string()))?;
-        model.predict(row)?;
-        Ok(model)
-    }
-
     /// A session under the device policy.
     fn session(
         &self,
         model: &[u8],
-        device: Device,
-        profile: Option<&Path>,
-    ) -> Result<(Session, ProviderReport), ForecasterError> {
-        let on = |provider, whole| self.session_on(model, provider, whole, profile);
+        options: &LoadOptions,
+    ) -> Result<(Inner, ProviderReport), ForecasterError> {
+        let device = options.device;
+        let on = |provider, whole| self.session_on(model, provider, whole, options);
         let report = |chosen, reason| ProviderReport { requested: device, chosen, reason };
         match device {
             Device::Cpu => Ok((on(Provider::Cpu, false)?, report(Provider::Cpu, None))),
@@ -252,10 +141,10 @@ impl Engine {
         model: &[u8],
         provider: Provider,
         whole: bool,
-        profile: Option<&Path>,
-    ) -> Result<Session, ForecasterError> {
+        options: &LoadOptions,
+    ) -> Result<Inner, ForecasterError> {
         let builder =
-            self.builder(whole, profile).map_err(|e| ForecasterError::Session(e.message().to_owned()))?;
+            self.builder(whole, options).map_err(|e| ForecasterError::Session(e.message().to_owned()))?;
         let mut builder = match provider {
             Provider::Cpu => builder,
             Provider::Cuda => with_cuda(builder)?,
@@ -263,9 +152,9 @@ impl Engine {
         builder.commit_from_memory(model).map_err(|e| ForecasterError::Session(e.message().to_owned()))
     }
 
-    fn builder(&self, whole: bool, profile: Option<&Path>) -> ort::Result<SessionBuilder> {
-        let mut builder = Session::builder(&self.environment)?
-            .with_intra_threads(1)?
+    fn builder(&self, whole: bool, options: &LoadOptions) -> ort::Result<SessionBuilder> {
+        let mut builder = Inner::builder(&self.environment)?
+            .with_intra_threads(options.intra_threads.max(1))?
             .with_inter_threads(1)?
             .with_intra_op_spinning(false)?
             .with_inter_op_spinning(false)?
@@ -275,7 +164,7 @@ impl Engine {
         if whole {
             builder = builder.with_disable_cpu_fallback()?;
         }
-        match profile {
+        match &options.profile {
             Some(prefix) => Ok(builder.with_profiling(prefix)?),
             None => Ok(builder),
         }
@@ -323,84 +212,157 @@ fn same_file(a: &Path, b: &Path) -> bool {
     a == b || matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
 }
 
-/// A loaded model. It belongs to the thread that runs it.
-pub struct Model {
-    session: Session,
-    output: String,
-    normaliser: Normaliser,
-    max_batch: usize,
-    range: [f64; 2],
-    bundle: BundleId,
-    report: ProviderReport,
-    /// The normalised rows of one run; reused.
-    scratch: Vec<f32>,
-}
-
-impl Model {
-    /// Which bundle this is.
-    pub const fn bundle(&self) -> BundleId {
-        self.bundle
+impl Engine for OrtEngine {
+    fn kind(&self) -> EngineKind {
+        EngineKind::Ort
     }
 
-    /// Where it runs.
-    pub const fn report(&self) -> &ProviderReport {
+    fn load(&self, model: &[u8], options: &LoadOptions) -> Result<Box<dyn Session>, ForecasterError> {
+        let (inner, report) = self.session(model, options)?;
+        let io = IoSpec {
+            inputs: inner.inputs().iter().map(spec).collect(),
+            outputs: inner.outputs().iter().map(spec).collect(),
+        };
+        let profiled = options.profile.is_some();
+        Ok(Box::new(OrtSession { inner, io, report, rows: options.rows.clone(), profiled }))
+    }
+}
+
+/// Name, type and shape of an input or output as ONNX Runtime sees them.
+fn spec(outlet: &Outlet) -> TensorSpec {
+    let (dtype, shape) = match outlet.dtype() {
+        ValueType::Tensor { ty, shape, dimension_symbols } => {
+            let dim = |(size, symbol): (&i64, &String)| match u32::try_from(*size) {
+                Ok(size) => Dim::Fixed(size),
+                Err(_) => Dim::Named(symbol.clone()),
+            };
+            (element(*ty), Some(shape.iter().zip(dimension_symbols.iter()).map(dim).collect()))
+        }
+        _ => (None, None),
+    };
+    TensorSpec { name: outlet.name().to_owned(), dtype, shape }
+}
+
+const fn element(ty: TensorElementType) -> Option<Dtype> {
+    match ty {
+        TensorElementType::Float32 => Some(Dtype::F32),
+        TensorElementType::Float64 => Some(Dtype::F64),
+        TensorElementType::Int32 => Some(Dtype::I32),
+        TensorElementType::Int64 => Some(Dtype::I64),
+        TensorElementType::Uint8 => Some(Dtype::U8),
+        TensorElementType::Bool => Some(Dtype::Bool),
+        _ => None,
+    }
+}
+
+/// A model in ONNX Runtime. It belongs to the thread that runs it.
+struct OrtSession {
+    inner: Inner,
+    io: IoSpec,
+    report: ProviderReport,
+    rows: Option<RowIo>,
+    profiled: bool,
+}
+
+#[allow(clippy::needless_pass_by_value, reason = "used as a function for map_err")]
+fn fault(e: ort::Error) -> ForecasterError {
+    ForecasterError::Run(e.message().to_owned())
+}
+
+/// One of our tensors as ONNX Runtime's.
+fn value(tensor: &Tensor) -> Result<SessionInputValue<'static>, ForecasterError> {
+    let shape = tensor.shape.clone();
+    Ok(match &tensor.data {
+        Data::F32(v) => Value::from_array((shape, v.clone())).map_err(fault)?.into(),
+        Data::F64(v) => Value::from_array((shape, v.clone())).map_err(fault)?.into(),
+        Data::I32(v) => Value::from_array((shape, v.clone())).map_err(fault)?.into(),
+        Data::I64(v) => Value::from_array((shape, v.clone())).map_err(fault)?.into(),
+        Data::U8(v) => Value::from_array((shape, v.clone())).map_err(fault)?.into(),
+        Data::Bool(v) => Value::from_array((shape, v.clone())).map_err(fault)?.into(),
+    })
+}
+
+impl Session for OrtSession {
+    fn engine(&self) -> EngineKind {
+        EngineKind::Ort
+    }
+
+    fn io(&self) -> &IoSpec {
+        &self.io
+    }
+
+    fn report(&self) -> &ProviderReport {
         &self.report
     }
 
-    /// Most rows in one run; more are split.
-    pub const fn max_batch(&self) -> usize {
-        self.max_batch
-    }
-
-    /// Least and greatest legal answer.
-    pub const fn range(&self) -> [f64; 2] {
-        self.range
-    }
-
-    /// The answers to raw rows of shape `[n, 10]`, in their order, as the model gives them.
-    ///
-    /// Normalises as the manifest says. Does not look at the numbers: who asks with NaN must not use the answer,
-    /// and who gets NaN must not publish it (the lane does both).
-    #[allow(clippy::needless_pass_by_value, reason = "a view is a reference already")]
-    pub fn predict(&mut self, rows: ArrayView2<'_, f32>) -> Result<Vec<f32>, ForecasterError> {
-        if rows.ncols() != WIDTH {
-            return Err(ForecasterError::RowWidth { got: rows.ncols(), want: WIDTH });
+    fn run_rows(&mut self, rows: &[f32], n: usize, out: &mut Vec<f32>) -> Result<(), ForecasterError> {
+        let Some(io) = &self.rows else {
+            return Err(ForecasterError::Run("loaded without a row input".to_owned()));
+        };
+        let shape: Vec<usize> = std::iter::once(n).chain(io.row_shape.iter().copied()).collect();
+        let input = TensorRef::from_array_view((shape, rows)).map_err(fault)?;
+        let mut inputs: Vec<(&str, SessionInputValue<'_>)> = vec![(&io.input, input.into())];
+        for constant in &io.constants {
+            inputs.push((&constant.name, value(constant)?));
         }
-        let mut out = Vec::with_capacity(rows.nrows());
-        for chunk in rows.axis_chunks_iter(Axis(0), self.max_batch) {
-            self.scratch.clear();
-            for row in chunk.rows() {
-                let start = self.scratch.len();
-                self.scratch.extend(row.iter());
-                self.normaliser.apply(&mut self.scratch[start..]);
-            }
-            self.run(chunk.nrows(), &mut out)?;
-        }
-        Ok(out)
-    }
-
-    /// One run over the scratch rows.
-    fn run(&mut self, rows: usize, out: &mut Vec<f32>) -> Result<(), ForecasterError> {
-        let fault = |e: ort::Error| ForecasterError::Run(e.message().to_owned());
-        let input = TensorRef::from_array_view(([rows, WIDTH], self.scratch.as_slice())).map_err(fault)?;
-        let outputs = self.session.run(ort::inputs![input]).map_err(fault)?;
+        let outputs = self.inner.run(inputs).map_err(fault)?;
         let answer = outputs
-            .get(&self.output)
-            .ok_or_else(|| ForecasterError::Run(format!("no output `{}`", self.output)))?;
+            .get(&io.output)
+            .ok_or_else(|| ForecasterError::Run(format!("no output `{}`", io.output)))?;
         let (shape, answers) = answer.try_extract_tensor::<f32>().map_err(fault)?;
-        if **shape != [rows as i64, 1] {
-            let detail = format!("{rows} rows gave shape {shape:?} instead of [{rows}, 1]");
+        if shape.first() != Some(&(n as i64)) || answers.len() != n * io.answer_width {
+            let detail =
+                format!("{n} rows gave shape {shape:?}, expected {n} times {} numbers", io.answer_width);
             return Err(ForecasterError::check(Check::Shape, detail));
         }
         out.extend_from_slice(answers);
         Ok(())
     }
 
-    /// Ends profiling and gives the profile's path; an error when the model was not loaded for profiling.
-    pub fn end_profile(mut self) -> Result<PathBuf, ForecasterError> {
-        self.session
-            .end_profiling()
-            .map(PathBuf::from)
-            .map_err(|e| ForecasterError::Run(e.message().to_owned()))
+    fn run(&mut self, inputs: &[Tensor]) -> Result<Vec<Tensor>, ForecasterError> {
+        let named = |t: &Tensor| Ok((t.name.clone(), value(t)?));
+        let values = inputs.iter().map(named).collect::<Result<Vec<_>, ForecasterError>>()?;
+        let outputs = self.inner.run(values).map_err(fault)?;
+        let mut out = Vec::with_capacity(outputs.len());
+        for (name, answer) in &outputs {
+            let dtype = match answer.dtype() {
+                ValueType::Tensor { ty, .. } => element(*ty),
+                _ => None,
+            };
+            let (shape, data) = match dtype {
+                Some(Dtype::F32) => {
+                    answer.try_extract_tensor::<f32>().map(|(s, v)| (s, Data::F32(v.to_vec())))
+                }
+                Some(Dtype::F64) => {
+                    answer.try_extract_tensor::<f64>().map(|(s, v)| (s, Data::F64(v.to_vec())))
+                }
+                Some(Dtype::I32) => {
+                    answer.try_extract_tensor::<i32>().map(|(s, v)| (s, Data::I32(v.to_vec())))
+                }
+                Some(Dtype::I64) => {
+                    answer.try_extract_tensor::<i64>().map(|(s, v)| (s, Data::I64(v.to_vec())))
+                }
+                Some(Dtype::U8) => answer.try_extract_tensor::<u8>().map(|(s, v)| (s, Data::U8(v.to_vec()))),
+                Some(Dtype::Bool) => {
+                    answer.try_extract_tensor::<bool>().map(|(s, v)| (s, Data::Bool(v.to_vec())))
+                }
+                None => {
+                    return Err(ForecasterError::Run(format!(
+                        "output `{name}` is of a type no bundle may use"
+                    )));
+                }
+            }
+            .map_err(fault)?;
+            let shape = shape.iter().map(|d| *d as usize).collect();
+            out.extend(Tensor::new(name, shape, data));
+        }
+        Ok(out)
+    }
+
+    fn end_profile(&mut self) -> Option<PathBuf> {
+        if !std::mem::take(&mut self.profiled) {
+            return None;
+        }
+        self.inner.end_profiling().ok().map(PathBuf::from)
     }
 }

@@ -5,14 +5,14 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use ndarray::ArrayView2;
 use serde::Deserialize;
 
+use super::engines::Engines;
 use super::library::Search;
-use super::ort_engine::{Device, Engine, ProviderReport};
+use super::ort_engine::OrtEngine;
 use crate::bundle::Bundle;
+use crate::engine::{Device, LoadOptions, ProviderReport};
 use crate::error::ForecasterError;
-use crate::features::WIDTH;
 
 /// Largest profile that is read, bytes.
 const MAX_PROFILE: u64 = 64 << 20;
@@ -32,7 +32,7 @@ pub struct Probe {
 
 /// Finds and opens the library.
 pub fn probe(search: &Search) -> Result<Probe, ForecasterError> {
-    let engine = Engine::open(&search.find()?)?;
+    let engine = OrtEngine::open(&search.find()?)?;
     Ok(Probe {
         library: engine.library().to_owned(),
         version: engine.version(),
@@ -75,20 +75,23 @@ struct Event {
 /// Runs the golden rows (or a row of zeros) with profiling and says which provider ran which nodes. Writes the
 /// profile into `scratch`, which must be a folder, and removes it again.
 pub fn provider_table(
-    engine: &Engine,
+    engines: &Engines,
     bundle: &Bundle,
     device: Device,
     scratch: &Path,
 ) -> Result<ProviderTable, ForecasterError> {
-    let mut model = engine.load_profiled(bundle, device, &scratch.join("profile"))?;
+    let profile = Some(scratch.join("profile"));
+    let options = LoadOptions { device, profile, ..LoadOptions::default() };
+    let mut model = engines.load_with(bundle, &options)?;
     let report = model.report().clone();
     let pairs = bundle.golden().pairs();
     let mut rows: Vec<f32> = pairs.iter().flat_map(|p| p.input.iter().copied()).collect();
-    rows.resize(rows.len().max(WIDTH), 0.0);
-    let view = ArrayView2::from_shape((rows.len() / WIDTH, WIDTH), &rows)
-        .map_err(|e| ForecasterError::Run(e.to_string()))?;
-    model.predict(view)?;
-    let path = model.end_profile()?;
+    let width = model.width();
+    rows.resize(rows.len().max(width), 0.0);
+    model.predict_into(&rows, rows.len() / width.max(1), &mut Vec::new())?;
+    let Some(path) = model.session().end_profile() else {
+        return Err(ForecasterError::Run(format!("engine `{}` has no profile", model.engine().name())));
+    };
     let text = read(&path)?;
     let shares = shares(&text).map_err(|e| ForecasterError::Run(format!("profile: {e}")))?;
     Ok(ProviderTable { report, shares })

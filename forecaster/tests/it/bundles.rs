@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 use crate::onnx::{File, Msg, node, tensor, tensor_i64, value_info};
 
 pub const MANIFEST: &str = r#"
-schema = 1
+schema = 2
 name = "test"
 version = "1.0.0"
 kind = "model"
@@ -21,20 +21,25 @@ sha256 = "SHA256"
 opset = 17
 license = "MIT"
 
-[input]
-name = "features"
-dtype = "f32"
-feature_set = "updown-1"
-features = ["log_moneyness", "tau_s", "vol_15m", "vol_60m", "ret_60s", "ret_300s", "ret_900s", "z_15m", "z_60m", "elapsed_s"]
+[features]
+set = "updown-1"
+names = ["log_moneyness", "tau_s", "vol_15m", "vol_60m", "ret_60s", "ret_300s", "ret_900s", "z_15m", "z_60m", "elapsed_s"]
 lookback_s = 3600
 missing = "reject"
 
 [normalise]
 kind = "none"
 
-[output]
+[[inputs]]
+name = "features"
+dtype = "f32"
+shape = ["batch", 10]
+source = "features"
+
+[[outputs]]
 name = "p_up"
 kind = "probability"
+shape = ["batch", 1]
 range = [0.0, 1.0]
 
 [limits]
@@ -95,17 +100,17 @@ fn unsound_manifests() {
         MANIFEST.replacen(from, to, 1)
     };
     let cases: Vec<(String, Check)> = vec![
-        (m("schema = 1", "schema ="), Check::ManifestSyntax),
-        (m("schema = 1", "schema = 1\nhorizon_s = 60"), Check::ManifestUnknownKey),
-        (m("deadline_ms = 200", "deadline_ms = 200\nmax_rss_mb = 5"), Check::ManifestUnknownKey),
-        (m("[normalise]", "[state]\na = 1\n[normalise]"), Check::ManifestUnknownKey),
+        (m("schema = 2", "schema ="), Check::ManifestSyntax),
+        (m("schema = 2", "schema = 2\nhorizon = 60"), Check::ManifestUnknownKey),
+        (m("deadline_ms = 200", "deadline_ms = 200\nmax_rss = 5"), Check::ManifestUnknownKey),
+        (m("[normalise]", "[extra]\na = 1\n[normalise]"), Check::ManifestUnknownKey),
         (m("engine = \"ort\"\n", ""), Check::ManifestMissingKey),
         (m("opset = 17\n", ""), Check::ManifestMissingKey),
         (m("opset = 17", "opset = \"17\""), Check::ManifestType),
         (m("opset = 17", "opset = -17"), Check::ManifestType),
         (m("range = [0.0, 1.0]", "range = [0.0]"), Check::ManifestType),
         (m("kind = \"model\"", "kind = \"oracle\""), Check::ManifestType),
-        (m("schema = 1", "schema = 2"), Check::ManifestSchema),
+        (m("schema = 2", "schema = 1"), Check::ManifestSchema),
         (m("name = \"test\"", "name = \"Test Model\""), Check::ManifestName),
         (m("topic = \"btc-usd.up-5m\"", "topic = \"\""), Check::ManifestName),
         (m("1.0.0", "1.0"), Check::ManifestName),
@@ -116,11 +121,11 @@ fn unsound_manifests() {
         (m("SHA256", "abc"), Check::ManifestModel),
         (m("license = \"MIT\"", "license = \"\""), Check::ManifestModel),
         (m("updown-1", "updown-2"), Check::ManifestFeatures),
-        (m("dtype = \"f32\"", "dtype = \"f64\""), Check::ManifestFeatures),
-        (m("\"tau_s\", \"vol_15m\"", "\"vol_15m\", \"tau_s\""), Check::ManifestFeatures),
-        (m(", \"elapsed_s\"", ""), Check::ManifestFeatures),
+        (m("dtype = \"f32\"", "dtype = \"f64\""), Check::Input),
+        (m("\"tau_s\", \"vol_15m\"", "\"tau_s\", \"tau_s\""), Check::ManifestFeatures),
+        (m(", \"elapsed_s\"", ""), Check::ManifestInput),
         (m("lookback_s = 3600", "lookback_s = 60"), Check::ManifestFeatures),
-        (m("missing = \"reject\"", "missing = \"nan\""), Check::ManifestFeatures),
+        (m("missing = \"reject\"", "missing = \"nan\""), Check::ManifestType),
         (m("kind = \"none\"", "kind = \"robust\""), Check::ManifestNormalise),
         (m("kind = \"none\"", "kind = \"none\"\nclip = 8.0"), Check::ManifestNormalise),
         (m("kind = \"none\"", "kind = \"zscore\""), Check::ManifestNormalise),

@@ -1,7 +1,8 @@
 //! The real ONNX Runtime on small models: what loads, what is reported, what is refused.
 
-use forecaster::edge::{Device, Provider, ProviderReport, check, probe::provider_table};
+use forecaster::edge::{check, probe::provider_table};
 use forecaster::{Bundle, Check};
+use forecaster::{Device, Provider, ProviderReport};
 use ndarray::Array2;
 
 use crate::bundles::{MANIFEST, WEIGHTS, bundle};
@@ -19,8 +20,8 @@ fn rows(n: usize) -> Array2<f32> {
 #[test]
 fn probabilities_of_a_known_model() {
     let Some(engine) = engine() else { return };
-    assert_eq!(engine.version(), "1.31.1");
-    assert!(engine.providers().contains(&"CPUExecutionProvider"));
+    assert_eq!(engine.ort().unwrap().version(), "1.31.1");
+    assert!(engine.ort().unwrap().providers().contains(&"CPUExecutionProvider"));
     let mut model = engine.load(&linear(), Device::Cpu).unwrap();
     // More rows than max_batch (64) are split and stay in order.
     let rows = rows(150);
@@ -41,7 +42,7 @@ fn the_device_policy_is_never_silent() {
     let report = |d: Device| engine.load(&bundle, d).map(|m| m.report().clone());
     let cpu = ProviderReport { requested: Device::Cpu, chosen: Provider::Cpu, reason: None };
     assert_eq!(report(Device::Cpu).unwrap(), cpu);
-    if engine.providers().contains(&"CUDAExecutionProvider") && cfg!(feature = "cuda") {
+    if engine.ort().unwrap().providers().contains(&"CUDAExecutionProvider") && cfg!(feature = "cuda") {
         eprintln!("SKIPPED: this library has CUDA, so the refusals cannot be tested");
         return;
     }

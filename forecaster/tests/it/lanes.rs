@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel, sync_channel};
 
 use forecaster::Bundle;
+use forecaster::Device;
 use forecaster::edge::lane::{gate_input, gate_output};
-use forecaster::edge::{Device, Lane, LaneConfig};
+use forecaster::edge::{Lane, LaneConfig};
 use schemas::inference::Answer;
 use schemas::{BundleId, InferenceRequest, InferenceResult, Ppm};
 
@@ -151,10 +152,10 @@ fn a_bundle_that_does_not_load_stops_the_start() {
 
 #[test]
 fn gates() {
-    assert!(gate_input(&[0.0; 10]).is_ok());
+    assert!(gate_input(&[0.0; 10], 10).is_ok());
     let mut bad = [0.0; 10];
     bad[9] = f32::NAN;
-    assert_eq!(gate_input(&bad).unwrap_err().to_string(), "feature 9 is not finite");
+    assert_eq!(gate_input(&bad, 10).unwrap_err().to_string(), "feature 9 is not finite");
     assert_eq!(gate_output(0.123_456_7, [0.0, 1.0]).unwrap(), Ppm(123_457));
     for (p, range, code) in [
         (f32::NAN, [0.0, 1.0], "output_not_finite"),

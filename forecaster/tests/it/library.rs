@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use forecaster::edge::{Engine, Search};
+use forecaster::edge::{OrtEngine, Search};
 
 use crate::support::engine;
 
@@ -70,11 +70,14 @@ fn a_missing_library_says_what_to_do() {
 fn an_unusable_library_is_an_error_and_there_is_one_per_process() {
     let dir = tempfile::tempdir().unwrap();
     let junk = put(&dir.path().join(NAME));
-    let error = Engine::open(&junk).unwrap_err();
+    let error = OrtEngine::open(&junk).unwrap_err();
     // With `cargo test` another test of this process may have opened the real one before.
     assert!(matches!(error.code(), "ort_library_unusable" | "ort_library_fixed"), "{error}");
     assert!(error.to_string().contains(&junk.display().to_string()), "{error}");
     let Some(engine) = engine() else { return };
-    assert_eq!(Engine::open(engine.library()).unwrap().library(), engine.library());
-    assert_eq!(Engine::open(&junk).unwrap_err().code(), "ort_library_fixed");
+    assert_eq!(
+        OrtEngine::open(engine.ort().unwrap().library()).unwrap().library(),
+        engine.ort().unwrap().library()
+    );
+    assert_eq!(OrtEngine::open(&junk).unwrap_err().code(), "ort_library_fixed");
 }

@@ -1,7 +1,8 @@
 //! The bundles in `models/`: all load, reproduce their golden pairs and pass every check on the real engine.
 
 use forecaster::Bundle;
-use forecaster::edge::{Device, check};
+use forecaster::Device;
+use forecaster::edge::check;
 use forecaster::manifest::Kind;
 use ndarray::{Array2, ArrayView2, Axis};
 

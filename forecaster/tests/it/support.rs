@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use forecaster::edge::{Engine, Search};
+use forecaster::edge::{Engines, Search};
 use schemas::{IndexPrice, MarketId, MinerId, Ppm, Question, QuestionId, Timestamp, TopicId, Venue};
 
 pub const SYMBOL: &str = "btc/usd";
@@ -51,11 +51,11 @@ pub fn question_id(n: u8) -> QuestionId {
 }
 
 /// The library by the usual discovery, or `None` after saying so loudly.
-pub fn engine() -> Option<Engine> {
+pub fn engine() -> Option<Engines> {
     #[allow(clippy::disallowed_methods, reason = "the test stands where node stands")]
     let env = std::env::var_os("ORT_DYLIB_PATH").map(PathBuf::from);
     match Search::here(None, env).find() {
-        Ok(path) => Some(Engine::open(&path).unwrap()),
+        Ok(path) => Some(Engines::open(&path).unwrap()),
         Err(error) => {
             eprintln!("SKIPPED: this test needs ONNX Runtime: {error}");
             None

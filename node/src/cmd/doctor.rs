@@ -5,9 +5,10 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use clap::Args;
+use forecaster::Device;
 use forecaster::bundle::Bundle;
 use forecaster::edge::probe::provider_table;
-use forecaster::edge::{Device, Engine, check};
+use forecaster::edge::{Engines, check};
 use serde_json::{Value, json};
 
 use crate::assets;
@@ -27,7 +28,8 @@ pub struct DoctorArgs {
 /// Examines the machine. Exit 1 if anything a model needs is missing.
 pub fn run(args: &DoctorArgs) -> Result<ExitCode> {
     let library = assets::ort_search(args.model.ort_lib.clone()).find()?;
-    let engine = Engine::open(&library)?;
+    let engines = Engines::open(&library)?;
+    let engine = engines.ort()?;
     let models = assets::models_dir(args.model.models.as_deref())?;
     let mut dirs: Vec<PathBuf> = std::fs::read_dir(&models)
         .with_context(|| format!("reading {}", models.display()))?
@@ -39,7 +41,7 @@ pub fn run(args: &DoctorArgs) -> Result<ExitCode> {
     let scratch = std::env::temp_dir().join(format!("oraculo-doctor-{}", std::process::id()));
     std::fs::create_dir_all(&scratch).context("making a scratch folder")?;
     let rows: Vec<Value> =
-        dirs.iter().map(|dir| examine(&engine, dir, args.model.device, &scratch)).collect();
+        dirs.iter().map(|dir| examine(&engines, dir, args.model.device, &scratch)).collect();
     // A scratch folder that stays behind harms nobody.
     let _ = std::fs::remove_dir_all(&scratch);
     let ok = !rows.is_empty() && rows.iter().all(|row| row["ok"] == true);
@@ -55,9 +57,9 @@ pub fn run(args: &DoctorArgs) -> Result<ExitCode> {
     Ok(if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn examine(engine: &Engine, dir: &Path, device: Device, scratch: &Path) -> Value {
+fn examine(engines: &Engines, dir: &Path, device: Device, scratch: &Path) -> Value {
     let name = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    match examined(engine, dir, device, scratch) {
+    match examined(engines, dir, device, scratch) {
         Ok(mut row) => {
             row["name"] = json!(name);
             row
@@ -66,10 +68,10 @@ fn examine(engine: &Engine, dir: &Path, device: Device, scratch: &Path) -> Value
     }
 }
 
-fn examined(engine: &Engine, dir: &Path, device: Device, scratch: &Path) -> Result<Value> {
+fn examined(engines: &Engines, dir: &Path, device: Device, scratch: &Path) -> Result<Value> {
     let bundle = Bundle::load(dir)?;
-    let findings = check(engine, &bundle)?;
-    let table = provider_table(engine, &bundle, device, scratch)?;
+    let findings = check(engines, &bundle)?;
+    let table = provider_table(engines, &bundle, device, scratch)?;
     let failed: Vec<String> =
         findings.iter().filter(|f| !f.passed).map(|f| format!("{:?}: {}", f.check, f.detail)).collect();
     let nodes: Value = table

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use forecaster::edge::Device;
+use forecaster::Device;
 
 /// Without the feature `cuda` there is nothing to choose from.
 const DEFAULT_DEVICE: &str = if cfg!(feature = "cuda") { "auto" } else { "cpu" };

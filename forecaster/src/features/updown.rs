@@ -28,6 +28,9 @@ pub const NAMES: [&str; WIDTH] = [
 ];
 /// Longest window, seconds.
 pub const LOOKBACK_S: i64 = 3600;
+/// The set, for manifests.
+pub const SET: super::FeatureSet =
+    super::FeatureSet { name: FEATURE_SET, names: &NAMES, lookback_s: LOOKBACK_S as u32 };
 /// Least volatility per square root of a second: below it an index did not move at all.
 pub const VOL_FLOOR: f64 = 1e-7;
 /// Where z is clipped.
