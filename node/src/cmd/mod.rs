@@ -8,6 +8,7 @@ pub mod config;
 pub mod demo;
 pub mod doctor;
 pub mod keys;
+pub mod model;
 pub mod model_args;
 pub mod progress;
 pub mod record;
@@ -54,6 +55,8 @@ pub enum Command {
     Keys(keys::KeysArgs),
     /// Check this machine: ONNX Runtime, models, execution providers.
     Doctor(doctor::DoctorArgs),
+    /// Make, check, pack, sign and deploy model bundles.
+    Model(model::ModelCommandArgs),
     /// Show or check the configuration.
     Config(config::ConfigArgs),
     /// Measure the numbers of docs/benchmarks.md.
@@ -73,6 +76,7 @@ pub fn run(command: Command) -> Result<ExitCode> {
         Command::Archive(args) => archive::run(args),
         Command::Keys(args) => keys::run(args),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Model(args) => model::run(args),
         Command::Config(args) => config::run(args),
         Command::Bench(args) => bench::run(&args),
         Command::Schemas(args) => schemas::run(&args),
