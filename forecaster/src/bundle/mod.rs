@@ -13,9 +13,11 @@ mod matrices;
 mod names;
 mod onnx;
 pub mod operators;
+pub mod parts;
 mod policy;
 mod ports;
 mod proto;
+mod seal;
 mod shapes;
 mod tensor;
 mod values;
@@ -29,15 +31,19 @@ use crate::manifest::Manifest;
 use golden::Golden;
 pub use graph::{Declared, ModelFacts};
 use onnx::Model;
+pub use parts::Parts;
 pub use policy::Policy;
+pub use seal::Seal;
 
 /// How much of a stranger's bundle is read and looked into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BundleLimits {
     /// Largest `model.onnx`, bytes.
     pub max_model_bytes: u64,
-    /// Largest `forecaster.toml` or `golden.json`, bytes.
+    /// Largest `forecaster.toml`, `signature.json` or `README.md`, bytes.
     pub max_text_bytes: u64,
+    /// Largest `golden.json`, bytes.
+    pub max_golden_bytes: u64,
     /// Deepest nesting of protobuf messages.
     pub max_depth: u32,
     /// Most graph nodes, subgraphs included.
@@ -49,11 +55,12 @@ pub struct BundleLimits {
 }
 
 impl Default for BundleLimits {
-    /// 64 MiB of model, 256 KiB of text, depth 64, 20,000 nodes, 500,000 items, 1 GiB of constants.
+    /// 64 MiB of model, 256 KiB of text, 8 MiB of golden pairs, depth 64, 20,000 nodes, 500,000 items, 1 GiB of constants.
     fn default() -> Self {
         Self {
             max_model_bytes: 64 << 20,
             max_text_bytes: 256 << 10,
+            max_golden_bytes: 8 << 20,
             max_depth: 64,
             max_nodes: 20_000,
             max_items: 500_000,
@@ -70,6 +77,7 @@ pub struct Bundle {
     model: Vec<u8>,
     golden: Golden,
     facts: ModelFacts,
+    seal: Option<Seal>,
 }
 
 impl Bundle {
@@ -101,18 +109,29 @@ impl Bundle {
         let facts = check_model(&model, &manifest, policy, limits)?;
         let golden = match golden {
             Some(text) => {
-                check_size("golden.json", text.len(), limits.max_text_bytes)?;
+                check_size(parts::GOLDEN, text.len(), limits.max_golden_bytes)?;
                 Golden::parse(text, &manifest)?
             }
             None => Golden::default(),
         };
         let id = bundle_id(&manifest, &model);
-        Ok(Self { id, manifest, model, golden, facts })
+        Ok(Self { id, manifest, model, golden, facts, seal: None })
     }
 
     /// BLAKE3 over the canonical manifest and the model bytes; every prediction carries it.
     pub const fn id(&self) -> BundleId {
         self.id
+    }
+
+    /// The same bundle with the signature of this `signature.json`, which must be of it.
+    pub fn sealed(mut self, signature: &str) -> Result<Self, ForecasterError> {
+        self.seal = Some(Seal::verify(signature, &self.id)?);
+        Ok(self)
+    }
+
+    /// Who vouches for it; `None` when it is not signed.
+    pub const fn seal(&self) -> Option<&Seal> {
+        self.seal.as_ref()
     }
 
     /// The manifest.
