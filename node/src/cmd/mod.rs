@@ -7,6 +7,7 @@ pub mod bench;
 pub mod config;
 pub mod demo;
 pub mod doctor;
+pub mod features;
 pub mod keys;
 pub mod model;
 pub mod model_args;
@@ -57,6 +58,8 @@ pub enum Command {
     Doctor(doctor::DoctorArgs),
     /// Make, check, pack, sign and deploy model bundles.
     Model(model::ModelCommandArgs),
+    /// List feature sets; export datasets for training.
+    Features(features::FeaturesArgs),
     /// Show or check the configuration.
     Config(config::ConfigArgs),
     /// Measure the numbers of docs/benchmarks.md.
@@ -77,6 +80,7 @@ pub fn run(command: Command) -> Result<ExitCode> {
         Command::Keys(args) => keys::run(args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Model(args) => model::run(args),
+        Command::Features(args) => features::run(args),
         Command::Config(args) => config::run(args),
         Command::Bench(args) => bench::run(&args),
         Command::Schemas(args) => schemas::run(&args),
