@@ -58,7 +58,7 @@ def best(data_file, models, out, identity, seed=1, calibrate="auto", minutes=Non
         "provenance": provenance(dataset, seed, models),
     }
     (out / "training.json").write_text(json.dumps({k: v for k, v in report.items() if k not in ("bundle", "test_opened")}, indent=1) + "\n")
-    (out / "README.md").write_text(card(report))
+    (out / "CARD.md").write_text(card(report))
     progress(stage="done", done=total, of=total)
     return report
 
@@ -106,7 +106,7 @@ def table(report):
 
 
 def card(report):
-    """README.md of the bundle."""
+    """CARD.md, what a bundle is and what it was made from, for people."""
     p, t = report["provenance"], report["test"]
     reference = "There was no reference forecast in the data."
     if t["reference"]:

@@ -118,7 +118,7 @@ class Learning(unittest.TestCase):
             report = run.best(path, ["logistic", "lightgbm"], out, bundle.Identity("kept", license="CC0-1.0"))
             manifest = tomllib.loads((out / "forecaster.toml").read_text())
             self.assertEqual((manifest["schema"], manifest["model"]["license"]), (2, "CC0-1.0"))
-            self.assertIn(report["winner"], (out / "README.md").read_text())
+            self.assertIn(report["winner"], (out / "CARD.md").read_text())
             n = manifest["normalise"]
             scaler = numeric.Scaler(np.array(n["mean"]), np.array(n["scale"]), n["clip"]) if n["kind"] == "zscore" else None
             session = graph.session((out / "model.onnx").read_bytes())

@@ -2,6 +2,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line speaks")]
 
 pub mod archive;
+pub mod automl;
 pub mod backtest;
 pub mod bench;
 pub mod config;
@@ -57,6 +58,8 @@ pub enum Command {
     Doctor(doctor::DoctorArgs),
     /// Make, check, pack, sign and deploy model bundles.
     Model(model::ModelCommandArgs),
+    /// Train several models on the same rows and keep the best, with its honest score.
+    Automl(automl::AutomlArgs),
     /// Show or check the configuration.
     Config(config::ConfigArgs),
     /// Measure the numbers of docs/benchmarks.md.
@@ -77,6 +80,7 @@ pub fn run(command: Command) -> Result<ExitCode> {
         Command::Keys(args) => keys::run(args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Model(args) => model::run(args),
+        Command::Automl(args) => automl::run(&args),
         Command::Config(args) => config::run(args),
         Command::Bench(args) => bench::run(&args),
         Command::Schemas(args) => schemas::run(&args),
