@@ -3,7 +3,8 @@
 
     python3 models/train.py                    # real candles, writes models/<name>/
     python3 models/train.py --synthetic 7 --out /tmp/models
-    python3 models/train.py --check            # verify the bundles, train nothing
+
+What is not particular to these five comes from the training kit, forecaster/training.
 
 The same input gives byte-identical bundles: every seed is fixed, every fitted
 number is rounded before it is written, and no date or tool version is stored.
@@ -12,32 +13,34 @@ Only one-minute candles are read. The recorded market day that judges these
 models is never opened here.
 """
 
-import os
-
-# One thread, before numpy is imported: sums must not depend on the machine.
-for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[_name] = "1"
-
 import argparse
 import csv
 import datetime
 import gzip
 import hashlib
-import json
 import math
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-try:
-    import numpy as np
-    import onnx
-    import onnxruntime as ort
-    from onnx import TensorProto, helper, numpy_helper
-except ImportError as error:
-    sys.exit(f"train: {error}; install the pinned packages first: python3 -m pip install -r models/requirements.txt")
-
 HERE = Path(__file__).resolve().parent
+KIT = HERE.parent / "forecaster/training"
+sys.path.insert(0, str(KIT))
+
+try:
+    import oraculo_training  # first: it pins the thread count before numpy is loaded
+
+    import numpy as np
+
+    from oraculo_training import graph as kit_graph
+    from oraculo_training.bundle import LICENSE, TOPIC, Identity, golden, manifest
+    from oraculo_training.graph import P_MAX, P_MIN, predict, session
+    from oraculo_training.numeric import Z_CLIP, Scaler, rounded, sigmoid
+    from oraculo_training.scores import brier
+    from oraculo_training.scores import log_score as log_loss
+except ImportError as error:
+    sys.exit(f"train: {error}; install the pinned packages first: python3 -m pip install -r {KIT}/requirements.txt")
+
 CANDLES = HERE.parent.parent / "shared/data/candles/nautilus__btc-perp_1m_2021-12-31_2022-02-01.csv.gz"
 
 FEATURES = [
@@ -56,16 +59,10 @@ MARKET_S = 300
 LOOKBACK_MIN = 60
 VOL_FLOOR = 1e-7
 TAU_FLOOR = 1.0
-Z_CLIP = 8.0
-P_MIN, P_MAX = 0.001, 0.999
 VALIDATION_SHARE = 0.25
 PURGE_S = 3600
 SEED = 20220101
 
-OPSET = 17
-IR_VERSION = 8
-TOPIC = "btc-usd.up-5m"
-LICENSE = "MIT OR Apache-2.0"
 VERSION = "1.0.0"
 KINDS = {"closed-form": "baseline", "logistic": "model", "gbt": "model", "mlp": "model", "poor": "poor"}
 
@@ -180,24 +177,6 @@ def split(samples, share=VALIDATION_SHARE):
 # --- numbers ---------------------------------------------------------------
 
 
-def rounded(values, digits=6):
-    """Fitted numbers keep six significant digits: last-bit noise never reaches a file."""
-    return np.vectorize(lambda v: float(f"{v:.{digits - 1}e}"), otypes=[np.float64])(np.asarray(values, dtype=np.float64))
-
-
-def sigmoid(v):
-    return 0.5 * (1.0 + np.tanh(0.5 * v))
-
-
-def brier(p, y):
-    return float(np.mean((p - y) ** 2))
-
-
-def log_loss(p, y):
-    p = np.clip(p, 1e-6, 1.0 - 1e-6)
-    return float(-np.mean(y * np.log(p) + (1.0 - y) * np.log(1.0 - p)))
-
-
 def newton_logistic(basis, y, ridge):
     """Logistic regression without intercept: odd inputs give a symmetric model."""
     w = np.zeros(basis.shape[1])
@@ -260,12 +239,7 @@ def fit_scaler(x):
     for name in ("tau_s", "elapsed_s"):
         k = FEATURES.index(name)
         mean[k], scale[k] = x[:, k].mean(), x[:, k].std()
-    return rounded(mean), rounded(scale)
-
-
-def normalise(x, mean, scale, clip=Z_CLIP):
-    x, mean, scale = x.astype(np.float32), mean.astype(np.float32), scale.astype(np.float32)
-    return np.clip((x - mean) / scale, np.float32(-clip), np.float32(clip))
+    return Scaler(rounded(mean), rounded(scale))
 
 
 def logistic_constants(scale):
@@ -461,43 +435,11 @@ def fit_net(odd, even, base, y, epochs=EPOCHS, seed=SEED):
 # --- graphs ----------------------------------------------------------------
 
 
-class Graph:
-    """A few lines over onnx.helper: named nodes, deduplicated constants."""
+class Graph(kit_graph.Graph):
+    """A graph over the ten features."""
 
     def __init__(self, name):
-        self.name, self.nodes, self.constants, self.count, self.ml = name, [], {}, 0, False
-
-    def constant(self, value, dtype=np.float32):
-        array = np.ascontiguousarray(np.asarray(value, dtype=dtype))
-        key = (array.dtype.str, array.shape, array.tobytes())
-        if key not in self.constants:
-            self.constants[key] = numpy_helper.from_array(array, f"c{len(self.constants)}")
-        return self.constants[key].name
-
-    def op(self, kind, *inputs, out=None, domain="", **attributes):
-        inputs = [i if isinstance(i, str) else self.constant(i) for i in inputs]
-        out = out or f"t{self.count}"
-        self.count += 1
-        self.nodes.append(helper.make_node(kind, inputs, [out], name=f"n{len(self.nodes)}", domain=domain, **attributes))
-        self.ml = self.ml or domain == "ai.onnx.ml"
-        return out
-
-    def column(self, *index):
-        return self.op("Gather", "features", self.constant(list(index), np.int64), axis=1)
-
-    def finish(self, probability):
-        self.op("Clip", probability, P_MIN, P_MAX, out="p_up")
-        graph = helper.make_graph(
-            self.nodes,
-            self.name,
-            [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["batch", len(FEATURES)])],
-            [helper.make_tensor_value_info("p_up", TensorProto.FLOAT, ["batch", 1])],
-            initializer=list(self.constants.values()),
-        )
-        opsets = [helper.make_opsetid("", OPSET)] + ([helper.make_opsetid("ai.onnx.ml", 3)] if self.ml else [])
-        model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="oraculo")
-        onnx.checker.check_model(model, full_check=True)
-        return model.SerializeToString(deterministic=True)
+        super().__init__(name, len(FEATURES))
 
 
 def graph_engineered(g, weight):
@@ -633,78 +575,6 @@ def graph_mlp(weight, base, w):
 # --- bundles ---------------------------------------------------------------
 
 
-def session(model):
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-
-
-def predict(run, x, scaler=None):
-    x = np.ascontiguousarray(x, dtype=np.float32)
-    if scaler is not None:
-        x = normalise(x, *scaler)
-    return run.run(["p_up"], {"features": x})[0]
-
-
-def toml_number(v):
-    text = repr(float(v))
-    return text.replace("e-0", "e-").replace("e+0", "e+") if "e" in text else text
-
-
-def toml_list(values):
-    return "[" + ", ".join(toml_number(v) for v in values) + "]"
-
-
-def manifest(name, model, scaler):
-    lines = [
-        "schema = 1",
-        f'name = "{name}"',
-        f'version = "{VERSION}"',
-        f'kind = "{KINDS[name]}"',
-        f'topic = "{TOPIC}"',
-        'engine = "ort"',
-        "",
-        "[model]",
-        'file = "model.onnx"',
-        f'sha256 = "{hashlib.sha256(model).hexdigest()}"',
-        f"opset = {OPSET}",
-        f'license = "{LICENSE}"',
-        "",
-        "[input]",
-        'name = "features"',
-        'dtype = "f32"',
-        'feature_set = "updown-1"',
-        "features = [" + ", ".join(f'"{f}"' for f in FEATURES) + "]",
-        "lookback_s = 3600",
-        'missing = "reject"',
-        "",
-        "[normalise]",
-    ]
-    if scaler is None:
-        lines.append('kind = "none"')
-    else:
-        lines += ['kind = "zscore"', f"mean = {toml_list(scaler[0])}", f"scale = {toml_list(scaler[1])}", f"clip = {Z_CLIP}"]
-    lines += [
-        "",
-        "[output]",
-        'name = "p_up"',
-        'kind = "probability"',
-        "range = [0.0, 1.0]",
-        "",
-        "[limits]",
-        "max_batch = 256",
-        "deadline_ms = 200",
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def short(v):
-    """A double that prints few digits and still is this f32 again."""
-    return float(str(np.float32(v)))
-
-
 def golden_rows(samples):
     """Real rows spread over the validation part, plus hand-made corners."""
     def row(moneyness, tau, v15, v60, r1, r5, r15):
@@ -722,19 +592,6 @@ def golden_rows(samples):
         row(1e-6, 120.0, 1e-7, 1e-7, 0.0, 1e-6, 1e-6),  # volatility at its floor
     ]
     return np.array(list(real) + made, dtype=np.float32)
-
-
-def golden(run, rows, scaler):
-    pairs = []
-    for x in rows:
-        x = np.array([short(v) for v in x], dtype=np.float32)
-        p = predict(run, x[None, :], scaler)
-        pairs.append({"input": [short(v) for v in x], "output": [short(p[0, 0])]})
-    lines = ",\n".join("    " + json.dumps(pair) for pair in pairs)
-    return (
-        '{\n  "schema": 1,\n  "feature_set": "updown-1",\n  "engine": "onnxruntime 1.31.1",\n'
-        f'  "tolerance": 1e-5,\n  "pairs": [\n{lines}\n  ]\n}}\n'
-    )
 
 
 def write(path, data):
@@ -824,8 +681,8 @@ def train(args):
     logit = lambda s: base_basis(engineered(s.x, weight)[0]) @ base
 
     scaler = fit_scaler(early.x)
-    constants = logistic_constants(scaler[1])
-    terms = logistic_basis(normalise(early.x, *scaler), constants)
+    constants = logistic_constants(scaler.scale)
+    terms = logistic_basis(scaler.apply(early.x), constants)
     logistic = rounded(newton_logistic(terms, early.y, 20.0))
 
     def mirrored(s):  # inputs, base logit and label with z >= 0
@@ -857,7 +714,7 @@ def train(args):
     sign = tree_inputs(late.x, weight)[1]
     steps = sum(apply_tree(t, tree_inputs(late.x, weight)[0]) for t in trees)
     twins = {
-        "logistic": sigmoid(logistic_basis(normalise(late.x, *scaler), constants) @ logistic),
+        "logistic": sigmoid(logistic_basis(scaler.apply(late.x), constants) @ logistic),
         "gbt": sigmoid(logit(late) + sign * steps),
         "mlp": sigmoid(logit(late) + net_logit(net, *net_inputs(late.x, weight))),
     }
@@ -869,10 +726,10 @@ def train(args):
 
     rows = golden_rows(late)
     for name, (model, sc) in models.items():
-        folder = args.out / name
+        folder, identity = args.out / name, Identity(name, VERSION, KINDS[name], TOPIC, LICENSE)
         write(folder / "model.onnx", model)
-        write(folder / "forecaster.toml", manifest(name, model, sc))
-        write(folder / "golden.json", golden(session(model), rows, sc))
+        write(folder / "forecaster.toml", manifest(identity, model, "updown-1", FEATURES, 3600, sc))
+        write(folder / "golden.json", golden(model, rows, sc, "updown-1"))
 
     stress = []
     for text, seed, options in (
@@ -942,9 +799,9 @@ def show_inner(inner, watch, weight, base, scaler, constants, mirrored, logit):
     print("inner split:", file=sys.stderr)
     y = watch.y
     out = {"base": sigmoid(logit(watch))}
-    terms = logistic_basis(normalise(inner.x, *scaler), constants)
+    terms = logistic_basis(scaler.apply(inner.x), constants)
     w = newton_logistic(terms, inner.y, 20.0)
-    out["logistic"] = sigmoid(logistic_basis(normalise(watch.x, *scaler), constants) @ w)
+    out["logistic"] = sigmoid(logistic_basis(scaler.apply(watch.x), constants) @ w)
     trees, best = fit_trees(*mirrored(inner), TREE_MAX, mirrored(watch))
     inputs, sign, _ = tree_inputs(watch.x, weight)
     out[f"gbt({best})"] = sigmoid(logit(watch) + sign * sum(apply_tree(t, inputs) for t in trees[:best]))
@@ -964,12 +821,7 @@ def main():
     source.add_argument("--synthetic", type=int, metavar="SEED", help="train on simulated prices instead")
     parser.add_argument("--out", type=Path, default=HERE, help="where the bundles go (default: models/)")
     parser.add_argument("--inner", action="store_true", help="also print scores on the inner split")
-    parser.add_argument("--check", action="store_true", help="verify the bundles in --out and train nothing")
     args = parser.parse_args()
-    if args.check:
-        import check
-
-        return check.main(["--root", str(args.out)])
     train(args)
     return 0
 

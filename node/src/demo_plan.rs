@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result, ensure};
+use forecaster::Bundle;
 use forecaster::Device;
 use ingest::edge::Endpoints;
 use schemas::{AccountId, Micros, SubscriptionId};
@@ -32,6 +33,8 @@ const CAST: [(&str, Option<&str>); 5] = [
     ("poor", Some("poor")),
     ("copycat", None),
 ];
+/// Most bundles that somebody may bring to a demo.
+const MAX_GUESTS: usize = 16;
 
 /// What a demo is started with.
 pub struct Options<'a> {
@@ -51,6 +54,8 @@ pub struct Options<'a> {
     pub clock: Clock,
     /// Folder of bundles, if named.
     pub models: Option<&'a Path>,
+    /// Bundles of miners beside the five.
+    pub guests: &'a [PathBuf],
     /// ONNX Runtime, if named.
     pub ort_lib: Option<PathBuf>,
     /// Where models run.
@@ -70,8 +75,11 @@ pub fn topic_names() -> Vec<String> {
 pub fn plan(options: &Options<'_>) -> Result<Start> {
     let keyring = Keyring::simulated(options.seed);
     let models = crate::assets::models_dir(options.models)?;
-    let cast: Result<Vec<Cast>> =
-        CAST.iter().map(|(name, bundle)| Cast::load(&keyring, name, *bundle, &models)).collect();
+    let cast: Result<Vec<Cast>> = CAST
+        .iter()
+        .map(|(name, bundle)| Cast::load(&keyring, name, *bundle, &models))
+        .chain(guest_names(options.guests)?.iter().map(|(name, dir)| guest(&keyring, name, dir)))
+        .collect();
     let cast = cast?;
     let (validators, seats) = cast::validators(&keyring, VALIDATORS);
     let network = genesis::network(&format!("demo-{}", options.seed), &seats, options.epoch_s);
@@ -111,6 +119,43 @@ pub fn plan(options: &Options<'_>) -> Result<Start> {
         listen: options.listen,
         probe: options.probe.clone(),
     })
+}
+
+/// Whether the demo itself has a miner of this name.
+pub fn has_miner(name: &str) -> bool {
+    CAST.iter().any(|(own, _)| *own == name)
+}
+
+/// The name of every guest, which is its bundle's, with the bundle's folder.
+pub fn guest_names(dirs: &[PathBuf]) -> Result<Vec<(String, PathBuf)>> {
+    ensure!(dirs.len() <= MAX_GUESTS, "--bundle: at most {MAX_GUESTS} bundles");
+    let mut out: Vec<(String, PathBuf)> = Vec::new();
+    for dir in dirs {
+        let bundle = Bundle::load(dir).with_context(|| format!("--bundle {}", dir.display()))?;
+        let manifest = bundle.manifest();
+        let name = manifest.name.clone();
+        let topic = manifest.topic.as_deref().unwrap_or("none");
+        ensure!(
+            genesis::TOPIC_PREFIX.starts_with(topic),
+            "--bundle {}: its topic is {topic}, the demo asks {}",
+            dir.display(),
+            genesis::TOPIC_PREFIX
+        );
+        ensure!(
+            !has_miner(&name) && out.iter().all(|(other, _)| *other != name),
+            "--bundle {}: there is a miner {name} already; give the bundle another `name`",
+            dir.display()
+        );
+        let dir = std::path::absolute(dir).with_context(|| format!("--bundle {}", dir.display()))?;
+        out.push((name, dir));
+    }
+    Ok(out)
+}
+
+fn guest(keyring: &Keyring, name: &str, dir: &Path) -> Result<Cast> {
+    let text = dir.to_str().with_context(|| format!("--bundle {}: not UTF-8", dir.display()))?;
+    // Joined to an absolute path, the folder of models plays no part.
+    Cast::load(keyring, name, Some(text), Path::new(""))
 }
 
 fn customer() -> Customer {

@@ -36,6 +36,8 @@ pub struct DemoOptions {
     pub epoch_s: u32,
     /// Folder of bundles, if named.
     pub models: Option<PathBuf>,
+    /// Bundles of miners beside the demo's own.
+    pub guests: Vec<PathBuf>,
     /// ONNX Runtime, if named.
     pub ort_lib: Option<PathBuf>,
     /// Where models run.
@@ -59,6 +61,7 @@ impl DemoOptions {
             source: format!("simulated day, seed {seed}"),
             epoch_s: 900,
             models: None,
+            guests: Vec::new(),
             ort_lib: None,
             device: forecaster::Device::Cpu,
             listen: std::net::SocketAddr::from(([127, 0, 0, 1], 0)),
@@ -105,6 +108,7 @@ impl DemoRun {
             twin: &twin,
             clock: Clock::Stepped(pace.clone()),
             models: options.models.as_deref(),
+            guests: &options.guests,
             ort_lib: options.ort_lib,
             device: options.device,
             listen: options.listen,

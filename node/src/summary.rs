@@ -7,6 +7,7 @@ use api::{TopicState, View};
 use serde::Serialize;
 
 use crate::genesis::{HORIZONS_S, topic_id};
+use crate::guest::GuestReport;
 use crate::tally::{MarketCounts, Tally};
 
 /// The summary of a run.
@@ -16,8 +17,11 @@ pub struct Summary {
     pub markets: MarketCounts,
     /// Scores of the ensemble by horizon in seconds.
     pub scores: BTreeMap<String, Scores>,
-    /// Miners, in the order of the plan's keys.
+    /// Miners, by the stake they have.
     pub miners: Vec<Miner>,
+    /// What became of bundles that were brought to a demo, and of the miner it was to wait for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub guests: Vec<GuestReport>,
     /// Signals issued and sold.
     pub signals: Signals,
     /// The ledger.
@@ -134,6 +138,7 @@ impl Summary {
                 .filter_map(|h| Some((h.to_string(), scores(view.topics().get(&topic_id(*h))?))))
                 .collect(),
             miners: miners(view, tally),
+            guests: Vec::new(),
             signals: Signals {
                 issued: tally.issued,
                 sold: tally.sold,
@@ -202,6 +207,7 @@ impl Summary {
                 change
             ));
         }
+        self.guests.iter().for_each(|guest| line(guest.text()));
         line(format!(
             "\nledger     {} postings in {} transactions, sum {} micros; {} epochs closed, {} agreed by the validators",
             self.ledger.postings,

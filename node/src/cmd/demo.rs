@@ -7,15 +7,18 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
+use indicatif::ProgressBar;
 use schemas::Timestamp;
 use sim::{Day, Speed, WorldConfig};
 
 use crate::clock;
 use crate::cmd::model_args::ModelArgs;
 use crate::cmd::progress;
+use crate::demo_plan;
 use crate::demo_run::{DemoOptions, DemoRun};
+use crate::guest::Watch;
 use crate::signals::Signals;
 use crate::summary::Summary;
 
@@ -27,10 +30,13 @@ const HISTORY_S: u32 = 240;
 /// How long a demo runs where nobody sits at a terminal, seconds.
 const UNATTENDED_S: u64 = 120;
 
+/// How often the demo is looked at.
+const BEAT: Duration = Duration::from_millis(100);
+
 /// Arguments of `oraculo demo`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  oraculo demo\n  oraculo demo --for 60 --seed 7 --json\n  oraculo demo --data ../shared/data/polymarket --json"
+    after_help = "Examples:\n  oraculo demo\n  oraculo demo --for 60 --seed 7 --json\n  oraculo demo --data ../shared/data/polymarket --json\n  oraculo demo --bundle my-model --until-scored my-model"
 )]
 pub struct DemoArgs {
     /// A recorded day: a folder with *BTC-5m-markets-*.jsonl.gz and *BTCUSD-prices-*.csv.gz, any date.
@@ -55,6 +61,12 @@ pub struct DemoArgs {
     /// Address of the API and the dashboard; port 0 picks a free one [default: 127.0.0.1:8787, or a free port].
     #[arg(long)]
     listen: Option<SocketAddr>,
+    /// A bundle's folder: one more miner runs it, under the bundle's name; may be given again.
+    #[arg(long = "bundle", value_name = "DIR")]
+    bundles: Vec<PathBuf>,
+    /// Stop once a prediction of this miner is scored; fails if the demo ends before.
+    #[arg(long, value_name = "NAME")]
+    until_scored: Option<String>,
     #[command(flatten)]
     model: ModelArgs,
 }
@@ -92,15 +104,17 @@ pub fn run(args: DemoArgs) -> Result<ExitCode> {
 }
 
 async fn demo(args: DemoArgs, started: Instant) -> Result<ExitCode> {
+    let mut guests = args.guests(started)?;
     let day = day(&args)?;
     let markets = day.markets.len();
     let demo = DemoRun::start(args.options(day, started)).await?;
     greet(&args, &demo, markets);
-    watch(&args, &demo, started).await?;
+    watch(&args, &demo, &mut guests, started).await?;
     if !demo.drain().await {
         eprintln!("warning: the customer is still behind");
     }
-    let end = demo.finish().await?;
+    let mut end = demo.finish().await?;
+    end.summary.guests = guests.reports(&end.summary.miners);
     if end.stalls > 0 {
         eprintln!(
             "warning: simulated time ran ahead {} times because something did not settle in time",
@@ -108,6 +122,10 @@ async fn demo(args: DemoArgs, started: Instant) -> Result<ExitCode> {
         );
     }
     report(&args, &end.summary);
+    if let Some(name) = args.until_scored.as_ref().filter(|name| !guests.is_scored(name)) {
+        eprintln!("error: no prediction of {name} was scored; give the demo more time with --for");
+        return Ok(ExitCode::FAILURE);
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -126,12 +144,27 @@ impl DemoArgs {
             ),
             epoch_s: if recorded.is_some() { 3_600 } else { 900 },
             models: self.model.models.clone(),
+            guests: self.bundles.clone(),
             ort_lib: self.model.ort_lib.clone(),
             device: self.model.device,
             listen: self.listen.unwrap_or_else(free_address),
             probe: None,
             started,
         }
+    }
+
+    /// The miners whose first score is reported.
+    fn guests(&self, started: Instant) -> Result<Watch> {
+        let mut names: Vec<String> =
+            demo_plan::guest_names(&self.bundles)?.into_iter().map(|(name, _)| name).collect();
+        if let Some(name) = &self.until_scored {
+            let known = names.contains(name) || demo_plan::has_miner(name);
+            ensure!(known, "--until-scored {name}: no such miner; bring its bundle with --bundle DIR");
+            if !names.contains(name) {
+                names.push(name.clone());
+            }
+        }
+        Ok(Watch::new(names, started))
     }
 
     fn limit(&self) -> Option<Duration> {
@@ -176,8 +209,9 @@ fn greet(args: &DemoArgs, demo: &DemoRun, markets: usize) {
     eprintln!("dashboard  {}", demo.running.url());
     eprintln!("run        {}", demo.dir.root().display());
     let what = if args.data.is_some() { "recorded" } else { "simulated" };
+    let miners = 5 + args.bundles.len();
     eprintln!(
-        "day        {what}, {markets} markets; twin -> ingest -> 5 miners -> 3 validators -> api -> 1 customer"
+        "day        {what}, {markets} markets; twin -> ingest -> {miners} miners -> 3 validators -> api -> 1 customer"
     );
     if let Some(limit) = args.limit() {
         eprintln!(
@@ -188,9 +222,9 @@ fn greet(args: &DemoArgs, demo: &DemoRun, markets: usize) {
 }
 
 /// Shows a live line until the day ends, time is up, or somebody stops it.
-async fn watch(args: &DemoArgs, demo: &DemoRun, started: Instant) -> Result<()> {
+async fn watch(args: &DemoArgs, demo: &DemoRun, guests: &mut Watch, started: Instant) -> Result<()> {
     let bar = progress::line();
-    let mut tick = tokio::time::interval(Duration::from_millis(500));
+    let mut tick = tokio::time::interval(BEAT);
     let mut beat = 0_u32;
     let limit = args.limit();
     let done = demo.twin.done();
@@ -204,21 +238,30 @@ async fn watch(args: &DemoArgs, demo: &DemoRun, started: Instant) -> Result<()> 
                 if demo.running.is_down() {
                     bail!("the kernel stopped; the log above says why");
                 }
-                let line = live_line(demo);
-                bar.set_message(line.clone());
-                bar.tick();
-                beat += 1;
-                if !std::io::stderr().is_terminal() && beat.is_multiple_of(10) {
-                    eprintln!("{line}");
+                guests.look(&demo.running);
+                if beat.is_multiple_of(5) {
+                    show(&bar, &live_line(demo), beat.is_multiple_of(50));
                 }
-                if limit.is_some_and(|limit| started.elapsed() >= limit) {
+                beat += 1;
+                let enough = args.until_scored.as_ref().is_some_and(|name| guests.is_scored(name));
+                if enough || limit.is_some_and(|limit| started.elapsed() >= limit) {
                     break;
                 }
             }
         }
     }
+    guests.look(&demo.running);
     bar.finish_and_clear();
     Ok(())
+}
+
+/// On a terminal the line is rewritten; elsewhere it is printed now and then.
+fn show(bar: &ProgressBar, line: &str, now_and_then: bool) {
+    bar.set_message(line.to_owned());
+    bar.tick();
+    if now_and_then && !std::io::stderr().is_terminal() {
+        eprintln!("{line}");
+    }
 }
 
 /// Questions settled, signals sold, and for every miner its Brier score beside the reference's and its stake change.

@@ -2,6 +2,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line speaks")]
 
 pub mod archive;
+pub mod automl;
 pub mod backtest;
 pub mod bench;
 pub mod config;
@@ -60,6 +61,8 @@ pub enum Command {
     Model(model::ModelCommandArgs),
     /// List feature sets; export datasets for training.
     Features(features::FeaturesArgs),
+    /// Train several models on the same rows and keep the best, with its honest score.
+    Automl(automl::AutomlArgs),
     /// Show or check the configuration.
     Config(config::ConfigArgs),
     /// Measure the numbers of docs/benchmarks.md.
@@ -81,6 +84,7 @@ pub fn run(command: Command) -> Result<ExitCode> {
         Command::Doctor(args) => doctor::run(&args),
         Command::Model(args) => model::run(args),
         Command::Features(args) => features::run(args),
+        Command::Automl(args) => automl::run(&args),
         Command::Config(args) => config::run(args),
         Command::Bench(args) => bench::run(&args),
         Command::Schemas(args) => schemas::run(&args),

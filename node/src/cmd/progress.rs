@@ -18,3 +18,13 @@ pub fn line() -> ProgressBar {
     ProgressBar::new_spinner()
         .with_style(ProgressStyle::with_template("{spinner} {wide_msg}").expect("the template is a constant"))
 }
+
+/// A bar over the steps of a long command; a spinner until their number is known.
+pub fn steps() -> ProgressBar {
+    let template = "{spinner} {bar:24} {pos}/{len} {elapsed} {wide_msg}";
+    let bar = ProgressBar::new_spinner()
+        .with_style(ProgressStyle::with_template(template).expect("the template is a constant"));
+    // A child that computes says nothing for long: the spinner and the clock go on.
+    bar.enable_steady_tick(std::time::Duration::from_millis(200));
+    bar
+}
