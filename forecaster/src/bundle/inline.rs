@@ -23,7 +23,8 @@ pub struct External {
 /// Gives the bytes of external data.
 pub type Source<'s> = dyn FnMut(&External) -> Result<Vec<u8>, ForecasterError> + 's;
 
-/// The file with its external data inside, and what was inlined; the result is no larger than `max_model_bytes`.
+/// The file with its external data inside, and what was inlined; the result is no larger than `max_model_bytes`. Without
+/// external data it is the same file.
 pub fn inline(
     model: &[u8],
     limits: &BundleLimits,
@@ -31,7 +32,8 @@ pub fn inline(
 ) -> Result<(Vec<u8>, Vec<External>), ForecasterError> {
     let mut work = Inline { limits: *limits, source, done: Vec::new(), bytes: model.len() as u64 };
     let out = work.message(Kind::Model, model, 0)?;
-    Ok((out, work.done))
+    // A file that holds everything already stays what it is, to the byte.
+    Ok(if work.done.is_empty() { (model.to_vec(), work.done) } else { (out, work.done) })
 }
 
 /// Messages that hold tensors, or messages that do.
