@@ -4,7 +4,7 @@
 //! normalisation and choice of features too. A *case* is the graph's inputs and outputs as named tensors, for bundles
 //! whose inputs are no feature rows.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::engine::{Data, Dim, Tensor};
 use crate::error::{Check, ForecasterError};
@@ -18,7 +18,7 @@ pub const MIN_PAIRS: usize = 3;
 pub const MAX_PAIRS: usize = 4096;
 
 /// One raw row, before normalisation, and its answer.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pair {
     /// The whole raw row of the feature set.
@@ -28,21 +28,23 @@ pub struct Pair {
 }
 
 /// The graph's inputs and what it gave for them, as named tensors; what the manifest holds constant may be left out.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Case {
-    /// What goes in.
+    /// What goes in, before normalisation.
     pub inputs: Vec<Tensor>,
     /// What must come out, before transform and choice of column.
     pub outputs: Vec<Tensor>,
 }
 
 impl Case {
-    /// The inputs of a run: those of the case and the manifest's constants.
+    /// The inputs of a run: those of the case, normalised, and the manifest's constants.
     pub fn run_inputs(&self, manifest: &Manifest) -> Vec<Tensor> {
         let left_out = manifest.inputs.iter().filter(|i| self.inputs.iter().all(|t| t.name != i.name));
         let constants = left_out.filter_map(crate::manifest::constant);
-        self.inputs.iter().cloned().chain(constants).collect()
+        let mut all: Vec<Tensor> = self.inputs.iter().cloned().chain(constants).collect();
+        manifest.normalise_inputs(&mut all);
+        all
     }
 
     /// C10: the largest difference between what an engine gave and the golden outputs, relative above 1; the pair passes
@@ -92,19 +94,18 @@ pub struct Golden {
 }
 
 /// `golden.json` as written.
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
     schema: u32,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     feature_set: Option<String>,
     /// Which engine made the answers; for people.
-    #[serde(rename = "engine")]
-    _engine: String,
+    engine: String,
     tolerance: f64,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pairs: Vec<Pair>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     cases: Vec<Case>,
 }
 
@@ -129,6 +130,19 @@ impl Golden {
             check_case(case, manifest).map_err(|problem| fault(format!("case {i}: {problem}")))?;
         }
         Ok(Self { pairs: file.pairs, cases: file.cases })
+    }
+
+    /// The text of a `golden.json` of schema 2; `engine` says for people what made the answers.
+    pub fn to_json(engine: &str, pairs: &[Pair], cases: &[Case], manifest: &Manifest) -> String {
+        let file = File {
+            schema: 2,
+            feature_set: manifest.feature_set().filter(|_| !pairs.is_empty()).map(|s| s.name.to_owned()),
+            engine: engine.to_owned(),
+            tolerance: 1e-5,
+            pairs: pairs.to_vec(),
+            cases: cases.to_vec(),
+        };
+        serde_json::to_string(&file).expect("finite numbers and names have a JSON form") + "\n"
     }
 
     /// The pairs of rows; none when the bundle has no `golden.json` or its inputs are no feature rows.

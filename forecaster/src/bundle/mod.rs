@@ -9,6 +9,7 @@
 mod fact;
 pub mod golden;
 mod graph;
+pub mod inline;
 mod matrices;
 mod names;
 mod onnx;
@@ -22,6 +23,7 @@ mod shapes;
 mod tensor;
 mod values;
 mod walk;
+mod write;
 
 use schemas::BundleId;
 use sha2::{Digest as _, Sha256};

@@ -4,6 +4,7 @@ pub mod bundle_dir;
 pub mod bundle_tar;
 pub mod check;
 pub mod engines;
+pub mod import;
 pub mod key_file;
 pub mod lane;
 pub mod library;

@@ -129,12 +129,12 @@ impl Manifest {
     fn check_normalise(&self) -> Result<(), ForecasterError> {
         let n = &self.normalise;
         let fault = |detail: &str| Err(ForecasterError::check(Check::ManifestNormalise, detail));
-        let width = self.features.as_ref().map_or(0, |f| f.names.len());
+        let width = self.normalised_width();
         match (n.kind.as_str(), &n.mean, &n.scale, n.clip) {
             ("none", None, None, None) => Ok(()),
             ("none", ..) => fault("kind `none` takes no mean, scale or clip"),
             ("zscore" | "robust", ..) if width == 0 => {
-                fault("without [features] only kind `none` has a meaning")
+                fault("without [features] and without an f32 input of source `caller` with a fixed last dimension only kind `none` has a meaning")
             }
             ("zscore" | "robust", Some(mean), Some(scale), Some(clip)) => {
                 // What counts is the f32 that the model sees: 1e-50 is positive, but zero as f32.

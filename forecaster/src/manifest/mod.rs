@@ -10,7 +10,7 @@ pub mod sections;
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
-use crate::engine::{Data, Dtype, RowIo, Tensor};
+use crate::engine::{Data, Dim, Dtype, RowIo, Tensor};
 use crate::error::{Check, ForecasterError};
 use crate::features::{self, FeatureSet};
 pub use normalise::Normaliser;
@@ -110,6 +110,40 @@ impl Manifest {
     /// What happens to a row before the model sees it.
     pub fn normaliser(&self) -> Normaliser {
         Normaliser::of(self)
+    }
+
+    /// The input that [normalise] is about in a bundle without features: the first f32 input of source `caller` with a
+    /// fixed last dimension. Every stretch of that length is one row of it.
+    pub fn normalised_input(&self) -> Option<&InputSection> {
+        let rows = |i: &&InputSection| {
+            i.source == Source::Caller
+                && i.dtype == Dtype::F32
+                && matches!(i.shape.last(), Some(Dim::Fixed(n)) if *n > 0)
+        };
+        if self.features.is_some() { None } else { self.inputs.iter().find(rows) }
+    }
+
+    /// How many numbers [normalise] has a mean and a scale for.
+    fn normalised_width(&self) -> usize {
+        let last = |i: &InputSection| match i.shape.last() {
+            Some(Dim::Fixed(n)) => *n as usize,
+            _ => 0,
+        };
+        match &self.features {
+            Some(f) => f.names.len(),
+            None => self.normalised_input().map_or(0, last),
+        }
+    }
+
+    /// Normalises what a caller gives, in place; a bundle of feature rows is left to [`Manifest::normaliser`].
+    pub fn normalise_inputs(&self, inputs: &mut [Tensor]) {
+        let (Some(input), width) = (self.normalised_input(), self.normalised_width()) else { return };
+        let normaliser = self.normaliser();
+        for tensor in inputs.iter_mut().filter(|t| t.name == input.name) {
+            if let Data::F32(values) = &mut tensor.data {
+                values.chunks_exact_mut(width.max(1)).for_each(|row| normaliser.apply(row));
+            }
+        }
     }
 
     /// The answer: the first output.

@@ -121,7 +121,7 @@ fn unsound_manifests() {
         (m("SHA256", "abc"), Check::ManifestModel),
         (m("license = \"MIT\"", "license = \"\""), Check::ManifestModel),
         (m("updown-1", "updown-2"), Check::ManifestFeatures),
-        (m("dtype = \"f32\"", "dtype = \"f64\""), Check::Input),
+        (m("dtype = \"f32\"", "dtype = \"f64\""), Check::ManifestOutput),
         (m("\"tau_s\", \"vol_15m\"", "\"tau_s\", \"tau_s\""), Check::ManifestFeatures),
         (m(", \"elapsed_s\"", ""), Check::ManifestInput),
         (m("lookback_s = 3600", "lookback_s = 60"), Check::ManifestFeatures),

@@ -1,7 +1,10 @@
 //! `oraculo model`: everything a miner does with a bundle, one file per sub-command. Never signs a prediction.
 
 pub mod init;
+pub mod import;
+pub mod pack;
 pub mod show;
+pub mod sign;
 
 use std::process::ExitCode;
 
@@ -24,6 +27,12 @@ enum ModelCommand {
     Init(init::InitArgs),
     /// Show what a bundle is: manifest, inputs, outputs, operators.
     Show(show::ShowArgs),
+    /// Turn any ONNX file into a bundle.
+    Import(import::ImportArgs),
+    /// Pack a bundle's folder into one file.
+    Pack(pack::PackArgs),
+    /// Vouch for a bundle with an Ed25519 key.
+    Sign(sign::SignArgs),
 }
 
 /// Runs the sub-command.
@@ -31,5 +40,8 @@ pub fn run(args: ModelCommandArgs) -> Result<ExitCode> {
     match args.command {
         ModelCommand::Init(args) => init::run(&args),
         ModelCommand::Show(args) => show::run(&args),
+        ModelCommand::Import(args) => import::run(&args),
+        ModelCommand::Pack(args) => pack::run(&args),
+        ModelCommand::Sign(args) => sign::run(&args),
     }
 }
