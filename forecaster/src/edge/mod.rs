@@ -7,8 +7,13 @@ pub mod key_file;
 pub mod lane;
 pub mod library;
 pub mod model;
+mod ort_cuda;
 pub mod ort_engine;
+mod ort_rows;
+mod ort_session;
 pub mod probe;
+pub mod raw_ort;
+pub mod rten_engine;
 
 pub use check::{Finding, check};
 pub use engines::Engines;
