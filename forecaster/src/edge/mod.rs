@@ -1,6 +1,7 @@
 //! Where the world begins: ONNX Runtime, inference threads, files; nothing here decides what a miner says.
 
 pub mod bundle_dir;
+pub mod bundle_tar;
 pub mod check;
 pub mod engines;
 pub mod key_file;
