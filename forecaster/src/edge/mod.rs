@@ -15,8 +15,9 @@ mod ort_session;
 pub mod probe;
 pub mod raw_ort;
 pub mod rten_engine;
+mod tensors;
 
-pub use check::{Finding, check};
+pub use check::{CheckOptions, CheckReport, Finding, check, check_with};
 pub use engines::Engines;
 pub use lane::{Lane, LaneConfig, LaneCounters};
 pub use library::Search;
