@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use forecaster::Device;
+use forecaster::{Device, EngineChoice};
 use ingest::edge::Endpoints;
 use schemas::{AccountId, Micros, SubscriptionId};
 use sim::{Day, TwinHandle};
@@ -53,6 +53,8 @@ pub struct Options<'a> {
     pub models: Option<&'a Path>,
     /// ONNX Runtime, if named.
     pub ort_lib: Option<PathBuf>,
+    /// What runs models.
+    pub engine: EngineChoice,
     /// Where models run.
     pub device: Device,
     /// Address of the API.
@@ -105,6 +107,7 @@ pub fn plan(options: &Options<'_>) -> Result<Start> {
         miners: cast.into_iter().map(Cast::into_hand).collect(),
         validators,
         ort_lib: options.ort_lib.clone(),
+        engine: options.engine,
         device: options.device,
         endpoints: Endpoints::single(options.twin.ws_url.clone(), options.twin.rest_url.clone()),
         clock: options.clock.clone(),

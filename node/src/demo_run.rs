@@ -38,6 +38,8 @@ pub struct DemoOptions {
     pub models: Option<PathBuf>,
     /// ONNX Runtime, if named.
     pub ort_lib: Option<PathBuf>,
+    /// What runs models.
+    pub engine: forecaster::EngineChoice,
     /// Where models run.
     pub device: forecaster::Device,
     /// Address of the API.
@@ -60,6 +62,7 @@ impl DemoOptions {
             epoch_s: 900,
             models: None,
             ort_lib: None,
+            engine: forecaster::EngineChoice::Auto,
             device: forecaster::Device::Cpu,
             listen: std::net::SocketAddr::from(([127, 0, 0, 1], 0)),
             probe: None,
@@ -106,6 +109,7 @@ impl DemoRun {
             clock: Clock::Stepped(pace.clone()),
             models: options.models.as_deref(),
             ort_lib: options.ort_lib,
+            engine: options.engine,
             device: options.device,
             listen: options.listen,
             probe: options.probe.clone(),

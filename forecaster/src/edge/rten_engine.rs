@@ -190,6 +190,9 @@ impl Session for RtenSession {
         let Some(io) = &mut self.rows else {
             return Err(ForecasterError::Run("loaded without a row input".to_owned()));
         };
+        if n == 0 || rows.len() != n * io.io.row_width() {
+            return Err(ForecasterError::RowWidth { got: rows.len() / n.max(1), want: io.io.row_width() });
+        }
         io.shape[0] = n;
         let input = ValueView::from_shape(&io.shape, rows).map_err(fault)?;
         let constants = io.constants.iter().map(|(id, value)| (*id, ValueOrView::from(value)));

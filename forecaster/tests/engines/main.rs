@@ -3,9 +3,11 @@
 
 mod agreement;
 mod allocations;
+mod checks;
 mod choice;
 mod models;
 #[allow(dead_code, reason = "shared with other tests, which use all of it")]
 #[path = "../it/onnx.rs"]
 mod onnx;
 mod support;
+mod tensors;

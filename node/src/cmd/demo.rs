@@ -127,6 +127,7 @@ impl DemoArgs {
             epoch_s: if recorded.is_some() { 3_600 } else { 900 },
             models: self.model.models.clone(),
             ort_lib: self.model.ort_lib.clone(),
+            engine: self.model.engine,
             device: self.model.device,
             listen: self.listen.unwrap_or_else(free_address),
             probe: None,

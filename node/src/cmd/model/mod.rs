@@ -1,5 +1,8 @@
 //! `oraculo model`: everything a miner does with a bundle, one file per sub-command. Never signs a prediction.
 
+pub mod bench;
+pub mod check;
+pub mod predict;
 pub mod show;
 
 use std::process::ExitCode;
@@ -21,11 +24,20 @@ pub struct ModelCommandArgs {
 enum ModelCommand {
     /// Show what a bundle is: manifest, inputs, outputs, operators.
     Show(show::ShowArgs),
+    /// Check a bundle in every way: answers, engines, latency, memory, a dry run with scores.
+    Check(check::CheckArgs),
+    /// Measure how long batches take on each engine.
+    Bench(bench::BenchArgs),
+    /// Run a bundle on inputs from a file.
+    Predict(predict::PredictArgs),
 }
 
 /// Runs the sub-command.
 pub fn run(args: ModelCommandArgs) -> Result<ExitCode> {
     match args.command {
         ModelCommand::Show(args) => show::run(&args),
+        ModelCommand::Check(args) => check::run(&args),
+        ModelCommand::Bench(args) => bench::run(&args),
+        ModelCommand::Predict(args) => predict::run(&args),
     }
 }
