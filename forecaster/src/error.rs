@@ -116,6 +116,18 @@ checks! {
     Signature = "bundle_signature",
     /// An import met something it cannot turn into a bundle.
     Import = "import",
+    /// One thread and two give answers more than 1e-5 apart.
+    ThreadInvariance = "c13_thread_invariance",
+    /// Loading the model needs more memory than the manifest's limit.
+    Load = "c17_load",
+    /// Another engine answers otherwise by more than 1e-4.
+    SecondEngine = "c18_second_engine",
+    /// A state does not come back in the form in which it went in, or a reset does not reset it.
+    State = "c19_state",
+    /// Which execution provider ran how many nodes; fails when it is not the device that was asked for.
+    Providers = "c20_providers",
+    /// The dry run on recorded or simulated prices gave no score.
+    DryRun = "dry_run",
 }
 
 impl fmt::Display for Check {
@@ -227,6 +239,22 @@ pub enum ForecasterError {
         /// The operating system's answer.
         source: std::io::Error,
     },
+    /// The model's numbers are not what their kind says: they do not sum to one, do not ascend, have no weight.
+    #[error("the model's answer is no {kind}: {detail}")]
+    OutputForm {
+        /// The kind of the output.
+        kind: &'static str,
+        /// What is wrong.
+        detail: String,
+    },
+    /// A tensor that a caller gave does not fit the manifest.
+    #[error("input `{name}`: {detail}")]
+    InputTensor {
+        /// The input.
+        name: String,
+        /// What is wrong.
+        detail: String,
+    },
 }
 
 fn list(paths: &[PathBuf]) -> String {
@@ -254,6 +282,8 @@ impl ForecasterError {
             Self::UnknownBundle(_) => "unknown_bundle",
             Self::KeyFile { .. } => "key_file",
             Self::Io { .. } => "io",
+            Self::OutputForm { .. } => "output_form",
+            Self::InputTensor { .. } => "input_tensor",
         }
     }
 

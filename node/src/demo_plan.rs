@@ -4,8 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
-use forecaster::Bundle;
-use forecaster::Device;
+use forecaster::{Bundle, Device, EngineChoice};
 use ingest::edge::Endpoints;
 use schemas::{AccountId, Micros, SubscriptionId};
 use sim::{Day, TwinHandle};
@@ -58,6 +57,8 @@ pub struct Options<'a> {
     pub guests: &'a [PathBuf],
     /// ONNX Runtime, if named.
     pub ort_lib: Option<PathBuf>,
+    /// What runs models.
+    pub engine: EngineChoice,
     /// Where models run.
     pub device: Device,
     /// Address of the API.
@@ -113,6 +114,7 @@ pub fn plan(options: &Options<'_>) -> Result<Start> {
         miners: cast.into_iter().map(Cast::into_hand).collect(),
         validators,
         ort_lib: options.ort_lib.clone(),
+        engine: options.engine,
         device: options.device,
         endpoints: Endpoints::single(options.twin.ws_url.clone(), options.twin.rest_url.clone()),
         clock: options.clock.clone(),

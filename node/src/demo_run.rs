@@ -40,6 +40,8 @@ pub struct DemoOptions {
     pub guests: Vec<PathBuf>,
     /// ONNX Runtime, if named.
     pub ort_lib: Option<PathBuf>,
+    /// What runs models.
+    pub engine: forecaster::EngineChoice,
     /// Where models run.
     pub device: forecaster::Device,
     /// Address of the API.
@@ -63,6 +65,7 @@ impl DemoOptions {
             models: None,
             guests: Vec::new(),
             ort_lib: None,
+            engine: forecaster::EngineChoice::Auto,
             device: forecaster::Device::Cpu,
             listen: std::net::SocketAddr::from(([127, 0, 0, 1], 0)),
             probe: None,
@@ -110,6 +113,7 @@ impl DemoRun {
             models: options.models.as_deref(),
             guests: &options.guests,
             ort_lib: options.ort_lib,
+            engine: options.engine,
             device: options.device,
             listen: options.listen,
             probe: options.probe.clone(),

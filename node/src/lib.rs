@@ -9,6 +9,7 @@ pub mod deeds;
 pub mod demo_plan;
 pub mod demo_run;
 pub mod desk;
+pub mod dry_run;
 pub mod genesis;
 pub mod guest;
 pub mod kernel;

@@ -59,6 +59,7 @@ pub fn plan_role(config: &Config, ort_lib: Option<PathBuf>, role: Role) -> Resul
         miners: cast.into_iter().map(Cast::into_hand).collect(),
         validators,
         ort_lib,
+        engine: forecaster::EngineChoice::Auto,
         device: config.device.parse()?,
         endpoints: Endpoints::single(config.venue.ws_url.clone(), config.venue.rest_url.clone()),
         clock,

@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, anyhow};
 use api::keys::Scope;
 use api::{ApiState, Health, HealthCheck, Push, SharedView};
 use bus::{Driver, FileLog, FileOptions, Limits, SnapshotOptions, SnapshotStore};
-use forecaster::Device;
+use forecaster::{Device, EngineChoice};
 use forecaster::bundle::Bundle;
 use forecaster::edge::{Engines, Lane, LaneConfig};
 use ingest::edge::{Endpoints, Seen, VenueEdge};
@@ -51,6 +51,8 @@ pub struct Start {
     pub bundles: Vec<Arc<Bundle>>,
     /// `--ort-lib`, if given.
     pub ort_lib: Option<PathBuf>,
+    /// What runs models.
+    pub engine: EngineChoice,
     /// Where models run.
     pub device: Device,
     /// The venue.
@@ -171,8 +173,8 @@ impl Start {
     }
 
     fn lane(&self, kernel: &KernelHandle) -> Result<Lane> {
-        let library = crate::assets::ort_search(self.ort_lib.clone()).find()?;
-        let engines = Engines::open(&library)?;
+        let search = crate::assets::ort_search(self.ort_lib.clone());
+        let engines = Engines::find(&search, self.engine)?;
         let back = kernel.clone();
         let answer = move |result| {
             if !back.blocking_send(Cmd::Inference(result)) {

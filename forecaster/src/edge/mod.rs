@@ -9,10 +9,16 @@ pub mod key_file;
 pub mod lane;
 pub mod library;
 pub mod model;
+mod ort_cuda;
 pub mod ort_engine;
+mod ort_rows;
+mod ort_session;
 pub mod probe;
+pub mod raw_ort;
+pub mod rten_engine;
+mod tensors;
 
-pub use check::{Finding, check};
+pub use check::{CheckOptions, CheckReport, Finding, check, check_with};
 pub use engines::Engines;
 pub use lane::{Lane, LaneConfig, LaneCounters};
 pub use library::Search;

@@ -146,6 +146,7 @@ impl DemoArgs {
             models: self.model.models.clone(),
             guests: self.bundles.clone(),
             ort_lib: self.model.ort_lib.clone(),
+            engine: self.model.engine,
             device: self.model.device,
             listen: self.listen.unwrap_or_else(free_address),
             probe: None,

@@ -5,10 +5,9 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use clap::Args;
-use forecaster::Device;
 use forecaster::bundle::Bundle;
-use forecaster::edge::probe::provider_table;
-use forecaster::edge::{Engines, check};
+use forecaster::edge::{CheckOptions, Engines, check_with};
+use forecaster::{Device, Provider};
 use serde_json::{Value, json};
 
 use crate::assets;
@@ -27,9 +26,9 @@ pub struct DoctorArgs {
 
 /// Examines the machine. Exit 1 if anything a model needs is missing.
 pub fn run(args: &DoctorArgs) -> Result<ExitCode> {
-    let library = assets::ort_search(args.model.ort_lib.clone()).find()?;
-    let engines = Engines::open(&library)?;
-    let engine = engines.ort()?;
+    let engines = args.model.engines()?;
+    // Without ONNX Runtime the other engines may do; each bundle says whether they do.
+    let ort = engines.ort();
     let models = assets::models_dir(args.model.models.as_deref())?;
     let mut dirs: Vec<PathBuf> = std::fs::read_dir(&models)
         .with_context(|| format!("reading {}", models.display()))?
@@ -46,8 +45,10 @@ pub fn run(args: &DoctorArgs) -> Result<ExitCode> {
     let _ = std::fs::remove_dir_all(&scratch);
     let ok = !rows.is_empty() && rows.iter().all(|row| row["ok"] == true);
     let report = json!({
-        "ok": ok, "library": library.display().to_string(), "version": engine.version(),
-        "providers": engine.providers(), "device": args.model.device.name(), "models": rows,
+        "ok": ok, "library": ort.as_ref().ok().map(|e| e.library().display().to_string()),
+        "version": ort.as_ref().ok().map(|e| e.version()), "missing": ort.as_ref().err().map(ToString::to_string),
+        "providers": ort.as_ref().map(|e| e.providers()).unwrap_or_default(), "engines": engines.kinds(),
+        "device": args.model.device.name(), "models": rows,
     });
     if args.json {
         println!("{report}");
@@ -70,24 +71,31 @@ fn examine(engines: &Engines, dir: &Path, device: Device, scratch: &Path) -> Val
 
 fn examined(engines: &Engines, dir: &Path, device: Device, scratch: &Path) -> Result<Value> {
     let bundle = Bundle::load(dir)?;
-    let findings = check(engines, &bundle)?;
-    let table = provider_table(engines, &bundle, device, scratch)?;
+    let options = CheckOptions { device, scratch: Some(scratch.to_owned()), measure: false };
+    let found = check_with(engines, &bundle, &options)?;
     let failed: Vec<String> =
-        findings.iter().filter(|f| !f.passed).map(|f| format!("{:?}: {}", f.check, f.detail)).collect();
+        found.findings.iter().filter(|f| !f.passed).map(|f| format!("{}: {}", f.check, f.detail)).collect();
+    let table = found.providers.as_ref();
     let nodes: Value = table
-        .shares
-        .iter()
+        .into_iter()
+        .flat_map(|t| &t.shares)
         .map(|(p, s)| (p.clone(), json!({"nodes": s.nodes, "micros": s.micros})))
         .collect();
+    let provider = table.map_or(Provider::Cpu, |t| t.report.chosen);
     Ok(json!({
-        "ok": failed.is_empty(), "bundle": bundle.id().to_string(), "checks": findings.len(), "failed": failed,
-        "provider": format!("{:?}", table.report.chosen), "reason": table.report.reason, "nodes": nodes,
+        "ok": found.passed(), "bundle": bundle.id().to_string(), "checks": found.findings.len(), "failed": failed,
+        "engine": found.engine, "provider": format!("{provider:?}"),
+        "reason": table.and_then(|t| t.report.reason.clone()), "nodes": nodes,
     }))
 }
 
 fn print(report: &Value) {
     let text = |v: &Value| v.as_str().unwrap_or_default().to_owned();
-    println!("ONNX Runtime   {} at {}", text(&report["version"]), text(&report["library"]));
+    match report["missing"].as_str() {
+        Some(reason) => println!("ONNX Runtime   not there: {reason}"),
+        None => println!("ONNX Runtime   {} at {}", text(&report["version"]), text(&report["library"])),
+    }
+    println!("engines        {}", report["engines"]);
     println!("providers      {}", report["providers"]);
     println!("device policy  {}", text(&report["device"]));
     for row in report["models"].as_array().into_iter().flatten() {
@@ -96,9 +104,10 @@ fn print(report: &Value) {
             continue;
         }
         println!(
-            "{:<14} {} runs on {} nodes {} ({} checks{})",
+            "{:<14} {} {} runs on {} nodes {} ({} checks{})",
             text(&row["name"]),
             if row["ok"] == true { "ok" } else { "FAILED" },
+            text(&row["engine"]),
             text(&row["provider"]),
             row["nodes"],
             row["checks"],

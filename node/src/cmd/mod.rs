@@ -9,6 +9,7 @@ pub mod config;
 pub mod demo;
 pub mod doctor;
 pub mod features;
+pub mod gpu_check;
 pub mod keys;
 pub mod model;
 pub mod model_args;
@@ -57,6 +58,8 @@ pub enum Command {
     Keys(keys::KeysArgs),
     /// Check this machine: ONNX Runtime, models, execution providers.
     Doctor(doctor::DoctorArgs),
+    /// Prove what a machine with an NVIDIA GPU should: providers, agreement, throughput; fails without one.
+    GpuCheck(gpu_check::GpuCheckArgs),
     /// Make, check, pack, sign and deploy model bundles.
     Model(model::ModelCommandArgs),
     /// List feature sets; export datasets for training.
@@ -82,6 +85,7 @@ pub fn run(command: Command) -> Result<ExitCode> {
         Command::Archive(args) => archive::run(args),
         Command::Keys(args) => keys::run(args),
         Command::Doctor(args) => doctor::run(&args),
+        Command::GpuCheck(args) => gpu_check::run(&args),
         Command::Model(args) => model::run(args),
         Command::Features(args) => features::run(args),
         Command::Automl(args) => automl::run(&args),

@@ -3,6 +3,9 @@
 pub mod init;
 pub mod import;
 pub mod pack;
+pub mod bench;
+pub mod check;
+pub mod predict;
 pub mod show;
 pub mod sign;
 
@@ -33,6 +36,12 @@ enum ModelCommand {
     Pack(pack::PackArgs),
     /// Vouch for a bundle with an Ed25519 key.
     Sign(sign::SignArgs),
+    /// Check a bundle in every way: answers, engines, latency, memory, a dry run with scores.
+    Check(check::CheckArgs),
+    /// Measure how long batches take on each engine.
+    Bench(bench::BenchArgs),
+    /// Run a bundle on inputs from a file.
+    Predict(predict::PredictArgs),
 }
 
 /// Runs the sub-command.
@@ -43,5 +52,8 @@ pub fn run(args: ModelCommandArgs) -> Result<ExitCode> {
         ModelCommand::Import(args) => import::run(&args),
         ModelCommand::Pack(args) => pack::run(&args),
         ModelCommand::Sign(args) => sign::run(&args),
+        ModelCommand::Check(args) => check::run(&args),
+        ModelCommand::Bench(args) => bench::run(&args),
+        ModelCommand::Predict(args) => predict::run(&args),
     }
 }
