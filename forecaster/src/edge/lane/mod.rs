@@ -7,6 +7,8 @@
 
 #![allow(clippy::disallowed_methods, reason = "an edge: inference has its own thread and a clock")]
 
+#[cfg(test)]
+mod allocations;
 pub mod counters;
 pub mod gate;
 pub(crate) mod inbox;

@@ -115,7 +115,7 @@ impl Seat {
         deadline: Option<Instant>,
     ) -> Result<&Predicted, ForecasterError> {
         self.send(rows, deadline)?;
-        poll_fn(|cx| self.poll(cx)).await?;
+        poll_fn(|cx| self.poll_answer(cx)).await?;
         Ok(&self.answer)
     }
 
@@ -168,7 +168,7 @@ impl Seat {
         self.inbox.push(self.slot, job).inspect_err(|_| self.cell.lock().phase = Phase::Free)
     }
 
-    fn poll(&mut self, cx: &Context<'_>) -> Poll<Result<(), ForecasterError>> {
+    pub(super) fn poll_answer(&mut self, cx: &Context<'_>) -> Poll<Result<(), ForecasterError>> {
         let cell = Arc::clone(&self.cell);
         let mut state = cell.lock();
         if state.phase == Phase::Asked {
