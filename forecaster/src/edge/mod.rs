@@ -2,6 +2,8 @@
 
 pub mod bundle_dir;
 pub mod bundle_tar;
+pub mod cadence;
+pub mod calibrate;
 pub mod check;
 pub mod engines;
 pub mod import;
@@ -19,9 +21,18 @@ pub mod rten_engine;
 mod tensors;
 
 pub use check::{CheckOptions, CheckReport, Finding, check, check_with};
+pub mod reload;
+pub mod shadow;
+pub mod store;
+
+pub use cadence::{Cadence, Sweep};
+pub use calibrate::{Calibration, Plan, Plans};
 pub use engines::Engines;
-pub use lane::{Lane, LaneConfig, LaneCounters};
+pub use lane::{
+    BareSource, BundleSource, Lane, LaneConfig, LaneCounters, Lanes, Outcome, Predicted, Rows, Seat, Source,
+};
 pub use library::Search;
 pub use model::Model;
 pub use ort_engine::OrtEngine;
 pub use probe::{Probe, probe};
+pub use reload::{Prepared, Reloaded, prepare};

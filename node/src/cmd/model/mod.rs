@@ -6,6 +6,9 @@ pub mod pack;
 pub mod bench;
 pub mod check;
 pub mod predict;
+pub mod deploy;
+pub mod list;
+pub mod rollback;
 pub mod show;
 pub mod sign;
 
@@ -42,6 +45,12 @@ enum ModelCommand {
     Bench(bench::BenchArgs),
     /// Run a bundle on inputs from a file.
     Predict(predict::PredictArgs),
+    /// Check a bundle and put it into a model store, where running miners find it.
+    Deploy(deploy::DeployArgs),
+    /// List what a model store holds.
+    List(list::ListArgs),
+    /// Make an earlier version of a model the active one.
+    Rollback(rollback::RollbackArgs),
 }
 
 /// Runs the sub-command.
@@ -55,5 +64,8 @@ pub fn run(args: ModelCommandArgs) -> Result<ExitCode> {
         ModelCommand::Check(args) => check::run(&args),
         ModelCommand::Bench(args) => bench::run(&args),
         ModelCommand::Predict(args) => predict::run(&args),
+        ModelCommand::Deploy(args) => deploy::run(&args),
+        ModelCommand::List(args) => list::run(&args),
+        ModelCommand::Rollback(args) => rollback::run(&args),
     }
 }
