@@ -4,6 +4,9 @@ use minicbor::{Decode, Encode};
 use schemas::time::NANOS_PER_SEC;
 use schemas::{BundleId, MinerId, TopicId};
 
+use crate::features::{self, FeatureSet, Gate, Needs, updown};
+use crate::manifest::Manifest;
+
 /// How a miner finds its forecast.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub enum Strategy {
@@ -50,6 +53,28 @@ pub struct MinerConfig {
     /// Most other miners, most running markets and most open questions that a copycat keeps in mind.
     #[n(8)]
     pub max_remembered: u32,
+    /// The feature set and what the model needs of it; none is `updown-1`, all of it.
+    #[n(9)]
+    pub features: Option<FeatureChoice>,
+}
+
+/// The rows a model is asked with.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct FeatureChoice {
+    /// Name of the set, e.g. `market-1`.
+    #[n(0)]
+    pub set: String,
+    /// The features the model sees; only these can make the miner abstain.
+    #[n(1)]
+    pub needs: Needs,
+}
+
+impl FeatureChoice {
+    /// What a bundle's manifest asks for; `None` when its rows do not come from a feature set.
+    pub fn of(manifest: &Manifest) -> Option<Self> {
+        let set = manifest.feature_set()?;
+        Some(Self { set: set.name.to_owned(), needs: manifest.columns().into_iter().collect() })
+    }
 }
 
 impl MinerConfig {
@@ -65,6 +90,21 @@ impl MinerConfig {
             max_ticks: 16_384,
             max_open: 64,
             max_remembered: 256,
+            features: None,
+        }
+    }
+
+    /// The feature set of its rows; a name nobody knows is `updown-1` (plans refuse it before).
+    pub fn feature_set(&self) -> &'static FeatureSet {
+        self.features.as_ref().and_then(|f| features::set(&f.set)).unwrap_or(&updown::SET)
+    }
+
+    /// What must hold for a row.
+    pub fn gate(&self) -> Gate {
+        Gate {
+            needs: self.features.as_ref().map_or_else(|| Needs::all(self.feature_set()), |f| f.needs),
+            min_history_ns: self.min_history_ns,
+            max_input_age_ns: self.max_input_age_ns,
         }
     }
 

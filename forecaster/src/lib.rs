@@ -18,7 +18,7 @@ mod memory;
 pub mod signer;
 
 pub use bundle::Bundle;
-pub use config::{MinerConfig, Strategy};
+pub use config::{FeatureChoice, MinerConfig, Strategy};
 pub use engine::{Device, EngineChoice, EngineKind, Provider, ProviderReport};
 pub use error::{Check, ForecasterError};
 pub use history::History;

@@ -18,8 +18,7 @@ use schemas::{
 };
 
 use crate::config::{MinerConfig, Strategy};
-use crate::features::updown::{self, NoRow, Target};
-use crate::history::{History, Offered};
+use crate::features::{FeatureSet, NoRow, Query, Stream};
 use crate::memory::Memory;
 use crate::signer;
 
@@ -73,6 +72,14 @@ pub enum AbstainReason {
     StaleInput,
     /// This feature was NaN or infinite.
     NotFinite(&'static str),
+    /// Nothing was ever seen that this feature could be computed from.
+    FeatureMissing(&'static str),
+    /// What this feature is computed from was too old or had holes.
+    FeatureStale(&'static str),
+    /// The history did not reach back over this feature's window.
+    FeatureShortHistory(&'static str),
+    /// This feature was outside its legal range.
+    OutOfRange(&'static str),
     /// The question is about another index.
     WrongSymbol,
     /// The record came outside the commit window.
@@ -95,6 +102,10 @@ impl AbstainReason {
             Self::ShortHistory => "short_history",
             Self::StaleInput => "stale_input",
             Self::NotFinite(_) => "feature_not_finite",
+            Self::FeatureMissing(_) => "feature_missing",
+            Self::FeatureStale(_) => "feature_stale",
+            Self::FeatureShortHistory(_) => "feature_short_history",
+            Self::OutOfRange(_) => "feature_out_of_range",
             Self::WrongSymbol => "wrong_symbol",
             Self::WindowClosed => "window_closed",
             Self::TooManyOpen => "too_many_open",
@@ -105,15 +116,31 @@ impl AbstainReason {
     }
 }
 
-impl From<NoRow> for AbstainReason {
-    fn from(no: NoRow) -> Self {
+impl AbstainReason {
+    /// Why a set gave no row.
+    pub fn no_row(no: NoRow, set: &FeatureSet) -> Self {
+        let feature = no.feature(set).unwrap_or("unknown");
         match no {
             NoRow::NoTick => Self::NoTick,
             NoRow::ShortHistory => Self::ShortHistory,
             NoRow::StaleInput => Self::StaleInput,
-            NoRow::NotFinite(index) => {
-                Self::NotFinite(updown::NAMES.get(usize::from(index)).copied().unwrap_or("unknown"))
-            }
+            NoRow::NotFinite(_) => Self::NotFinite(feature),
+            NoRow::Missing(_) => Self::FeatureMissing(feature),
+            NoRow::Stale(_) => Self::FeatureStale(feature),
+            NoRow::TooShort(_) => Self::FeatureShortHistory(feature),
+            NoRow::OutOfRange(_) => Self::OutOfRange(feature),
+        }
+    }
+
+    /// The feature it names, if it names one.
+    pub const fn feature(&self) -> Option<&'static str> {
+        match self {
+            Self::NotFinite(name)
+            | Self::FeatureMissing(name)
+            | Self::FeatureStale(name)
+            | Self::FeatureShortHistory(name)
+            | Self::OutOfRange(name) => Some(name),
+            _ => None,
         }
     }
 }
@@ -172,7 +199,7 @@ pub struct Forecaster {
     #[n(0)]
     config: MinerConfig,
     #[n(1)]
-    history: History,
+    stream: Stream,
     #[n(2)]
     open: BTreeMap<QuestionId, Open>,
     #[n(3)]
@@ -185,7 +212,7 @@ impl Forecaster {
     /// A miner that has seen nothing.
     pub fn new(config: MinerConfig) -> Self {
         Self {
-            history: History::new(config.max_ticks),
+            stream: Stream::new(config.feature_set(), config.max_ticks),
             memory: Memory::new(config.max_remembered),
             config,
             open: BTreeMap::new(),
@@ -258,17 +285,14 @@ impl Forecaster {
         });
     }
 
-    fn market(&mut self, event: &MarketEvent) {
-        let MarketEvent::Tick(tick) = event else { return };
-        if tick.symbol != self.config.symbol {
+    fn market(&mut self, at: Timestamp, event: &MarketEvent) {
+        if matches!(event, MarketEvent::Tick(tick) if tick.symbol != self.config.symbol) {
             return;
         }
-        match self.history.offer(tick.feed_at, tick.value) {
-            Offered::Kept | Offered::Replaced => {}
-            Offered::OutOfOrder => self.counters.ticks_out_of_order += 1,
-            Offered::NotPositive => self.counters.ticks_not_positive += 1,
-            Offered::Evicted => self.counters.ticks_evicted += 1,
-        }
+        let drops = self.stream.apply(at, event);
+        self.counters.ticks_out_of_order += drops.out_of_order;
+        self.counters.ticks_not_positive += drops.not_positive;
+        self.counters.ticks_evicted += drops.evicted;
     }
 
     fn intake(&mut self, at: Timestamp, intake: &Intake, out: &mut Vec<ForecasterOutput>) {
@@ -328,7 +352,7 @@ impl Forecaster {
     }
 
     /// The first step of an answer, or why there is none.
-    fn answer(&self, at: Timestamp, q: &Question) -> Result<(Phase, ForecasterOutput), AbstainReason> {
+    fn answer(&mut self, at: Timestamp, q: &Question) -> Result<(Phase, ForecasterOutput), AbstainReason> {
         if q.symbol != self.config.symbol {
             return Err(AbstainReason::WrongSymbol);
         }
@@ -340,8 +364,11 @@ impl Forecaster {
         }
         match self.config.strategy {
             Strategy::Model { .. } => {
-                let (least, oldest) = (self.config.min_history_ns, self.config.max_input_age_ns);
-                let row = updown::row(&self.history, &Target::from(q), least, oldest)?.to_vec();
+                let set = self.stream.set();
+                let mut row = vec![0.0; set.width()];
+                self.stream
+                    .row(&Query::from(q), q.opens_at, &self.config.gate(), &mut row)
+                    .map_err(|no| AbstainReason::no_row(no, set))?;
                 let deed = ForecasterOutput::Infer(self.request(q.id, row.clone()));
                 Ok((Phase::Asked(row), deed))
             }
@@ -388,7 +415,7 @@ impl Machine for Forecaster {
         };
         self.advance(now, out);
         match &record.body {
-            ForecasterInput::Market(event) => self.market(event),
+            ForecasterInput::Market(event) => self.market(record.at, event),
             ForecasterInput::Intake(intake) => self.intake(now, intake, out),
             ForecasterInput::Inference(result) => self.inference(result, out),
         }

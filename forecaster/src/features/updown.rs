@@ -7,6 +7,7 @@
 use schemas::time::NANOS_PER_SEC;
 use schemas::{IndexPrice, Question, Timestamp};
 
+use super::{NoRow, Source, Spec};
 use crate::history::History;
 
 /// Name of the feature set, as manifests spell it.
@@ -14,27 +15,61 @@ pub const FEATURE_SET: &str = "updown-1";
 /// How many features a row has.
 pub const WIDTH: usize = 10;
 /// The features in the order of the row.
-pub const NAMES: [&str; WIDTH] = [
-    "log_moneyness",
-    "tau_s",
-    "vol_15m",
-    "vol_60m",
-    "ret_60s",
-    "ret_300s",
-    "ret_900s",
-    "z_15m",
-    "z_60m",
-    "elapsed_s",
-];
+pub const NAMES: [&str; WIDTH] = super::names_of(&SPECS);
 /// Longest window, seconds.
 pub const LOOKBACK_S: i64 = 3600;
 /// The set, for manifests.
 pub const SET: super::FeatureSet =
-    super::FeatureSet { name: FEATURE_SET, names: &NAMES, lookback_s: LOOKBACK_S as u32 };
+    super::FeatureSet { name: FEATURE_SET, names: &NAMES, specs: &SPECS, lookback_s: LOOKBACK_S as u32 };
 /// Least volatility per square root of a second: below it an index did not move at all.
 pub const VOL_FLOOR: f64 = 1e-7;
 /// Where z is clipped.
 pub const Z_CLIP: f64 = 8.0;
+
+const SHORT: &str = "less history than the miner's bound (120 s)";
+const ROOT: &str = "1/√s";
+
+const fn spec(
+    name: &'static str,
+    formula: &'static str,
+    unit: &'static str,
+    range: [f64; 2],
+    missing: &'static str,
+) -> Spec {
+    Spec { name, formula, unit, least: range[0], most: range[1], source: Source::Index, missing }
+}
+
+/// What the features are.
+pub const SPECS: [Spec; WIDTH] = [
+    spec("log_moneyness", "ln(S / K)", "1", [-1.0, 1.0], "the strike is not positive"),
+    spec("tau_s", "seconds until the close, at least 1", "s", [1.0, 1e7], "never"),
+    spec(
+        "vol_15m",
+        "√(mean of (60 s log return)² / 60), stepped by 10 s over 15 min, at least 1e-7",
+        ROOT,
+        [1e-7, 0.1],
+        SHORT,
+    ),
+    spec("vol_60m", "the same over 60 min", ROOT, [1e-7, 0.1], SHORT),
+    spec("ret_60s", "ln(S / S 60 s ago)", "1", [-1.0, 1.0], SHORT),
+    spec(
+        "ret_300s",
+        "ln(S / S 300 s ago), or over the whole history if it is shorter",
+        "1",
+        [-1.0, 1.0],
+        SHORT,
+    ),
+    spec(
+        "ret_900s",
+        "ln(S / S 900 s ago), or over the whole history if it is shorter",
+        "1",
+        [-1.0, 1.0],
+        SHORT,
+    ),
+    spec("z_15m", "log_moneyness / (vol_15m · √tau_s), clipped to ±8", "σ", [-Z_CLIP, Z_CLIP], SHORT),
+    spec("z_60m", "log_moneyness / (vol_60m · √tau_s), clipped to ±8", "σ", [-Z_CLIP, Z_CLIP], SHORT),
+    spec("elapsed_s", "seconds since the start", "s", [-1e7, 1e7], "never"),
+];
 
 /// Distance of neighbouring overlapping returns, seconds.
 const STEP_S: i64 = 10;
@@ -67,24 +102,25 @@ impl From<&Question> for Target {
     }
 }
 
-/// Why there is no row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NoRow {
-    /// No tick at or before the instant.
-    NoTick,
-    /// Less history than the bound.
-    ShortHistory,
-    /// The newest tick is older than the bound.
-    StaleInput,
-    /// A feature is NaN or infinite; its position in [`NAMES`].
-    NotFinite(u8),
-}
-
 /// The row of a target, or why there is none.
 ///
 /// `min_history_ns` and `max_input_age_ns` are measured from `target.opens_at`; at least 60 s of history are needed
 /// whatever the bound says, because no return fits in less.
 pub fn row(
+    history: &History,
+    target: &Target,
+    min_history_ns: i64,
+    max_input_age_ns: i64,
+) -> Result<[f32; WIDTH], NoRow> {
+    let row = raw(history, target, min_history_ns, max_input_age_ns)?;
+    match row.iter().position(|x| !x.is_finite()) {
+        Some(index) => Err(NoRow::NotFinite(index as u8)),
+        None => Ok(row),
+    }
+}
+
+/// The same before the gate: numbers may be NaN or infinite.
+pub(crate) fn raw(
     history: &History,
     target: &Target,
     min_history_ns: i64,
@@ -100,12 +136,7 @@ pub fn row(
     if length_ns < min_history_ns.max(STEP_S * RETURN_STEPS as i64 * NANOS_PER_SEC) {
         return Err(NoRow::ShortHistory);
     }
-    let raw = compute(history, target, last.value.as_f64(), length_ns);
-    let row = raw.map(|x| x as f32);
-    match row.iter().position(|x| !x.is_finite()) {
-        Some(index) => Err(NoRow::NotFinite(index as u8)),
-        None => Ok(row),
-    }
+    Ok(compute(history, target, last.value.as_f64(), length_ns).map(|x| x as f32))
 }
 
 /// The ten numbers; some are not finite when the strike is not positive.

@@ -4,7 +4,8 @@
     reason = "the second implementation takes its logarithms from elsewhere"
 )]
 
-use forecaster::features::updown::{NAMES, NoRow, Target, row};
+use forecaster::features::NoRow;
+use forecaster::features::updown::{NAMES, Target, row};
 use forecaster::history::History;
 use forecaster::history::Offered::{Evicted, Kept, NotPositive, OutOfOrder, Replaced};
 use proptest::prelude::*;

@@ -297,7 +297,8 @@ fn why_a_miner_abstains() {
         let mut m = model();
         assert_eq!(run(&mut m, &steps), want, "{name}");
     }
-    let reason = AbstainReason::from(forecaster::features::NoRow::NotFinite(7));
+    let reason =
+        AbstainReason::no_row(forecaster::features::NoRow::NotFinite(7), &forecaster::features::updown::SET);
     assert_eq!(reason, AbstainReason::NotFinite("z_15m"));
 }
 

@@ -126,6 +126,25 @@ class Learning(unittest.TestCase):
                 got = graph.predict(session, np.array([pair["input"]], np.float32), scaler)
                 self.assertLessEqual(abs(float(got[0, 0]) - pair["output"][0]), 1e-6)
 
+    def test_a_set_of_which_only_some_features_are_given(self):
+        """The manifest names the columns, golden inputs are whole rows of the set."""
+        import json
+        import tomllib
+        from dataclasses import replace
+
+        parts = split.by_time(made.dataset(4))
+        kept = forecaster.train("logistic", parts, 1)
+        d = replace(made.dataset(4), whole=("before", *reversed(made.NAMES), "after"))
+        with tempfile.TemporaryDirectory() as folder:
+            out = Path(folder) / "some"
+            bundle.write(out, bundle.Identity("some"), kept.onnx, d.x[:5], d, kept.fitted.scaler)
+            self.assertEqual(tomllib.loads((out / "forecaster.toml").read_text())["features"]["names"], made.NAMES)
+            pairs = json.loads((out / "golden.json").read_text())["pairs"]
+        for row, pair in zip(d.x[:5], pairs):
+            self.assertEqual((pair["input"][0], pair["input"][-1]), (0.0, 0.0))
+            np.testing.assert_array_equal(np.array(pair["input"][-2:0:-1], np.float32), row)
+            self.assertAlmostEqual(pair["output"][0], kept.predict(row[None])[0], places=6)
+
     def test_a_budget_leaves_models_out_and_says_so(self):
         with tempfile.TemporaryDirectory() as folder:
             path = made.write(Path(folder), days=4)

@@ -29,8 +29,8 @@ pub struct AutomlArgs {
     /// Prefix of the topics the forecaster answers.
     #[arg(long, default_value = crate::genesis::TOPIC_PREFIX)]
     topic: String,
-    /// A dataset of `oraculo features export`: FILE.npz or FILE.csv with its FILE.json.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["candles", "sim"])]
+    /// A dataset of `oraculo features export` (FILE.npz or FILE.csv with its FILE.json), or a recorded day's folder.
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["candles", "sim"])]
     data: Option<PathBuf>,
     /// One-minute candles, as `oraculo features export` reads them.
     #[arg(long, value_name = "FILE", conflicts_with = "sim")]
@@ -109,7 +109,7 @@ pub fn run(args: &AutomlArgs) -> Result<ExitCode> {
 
 /// The dataset that was named, or a fresh one in the bundle's folder.
 fn dataset(args: &AutomlArgs, bar: &ProgressBar) -> Result<PathBuf> {
-    if let Some(data) = &args.data {
+    if let Some(data) = args.data.as_ref().filter(|data| !data.is_dir()) {
         ensure!(
             data.is_file(),
             "training_data: --data {}: no such file; `oraculo features export` makes one",
@@ -120,11 +120,12 @@ fn dataset(args: &AutomlArgs, bar: &ProgressBar) -> Result<PathBuf> {
     std::fs::create_dir_all(&args.out).with_context(|| format!("creating {}", args.out.display()))?;
     let file = args.out.join("data.npz");
     let mut command = own()?;
-    command.args(["features", "export", "--topic", &args.topic]);
-    match (&args.candles, args.sim) {
-        (Some(candles), _) => command.arg("--candles").arg(candles),
-        (None, Some(seed)) => command.args(["--sim", &seed.to_string(), "--days", &args.days.to_string()]),
-        (None, None) => bail!(
+    command.args(["features", "export", "--overwrite"]);
+    match (&args.data, &args.candles, args.sim) {
+        (Some(day), ..) => command.arg("--data").arg(day),
+        (_, Some(candles), _) => command.arg("--candles").arg(candles),
+        (_, _, Some(seed)) => command.args(["--sim", &seed.to_string(), "--days", &args.days.to_string()]),
+        _ => bail!(
             "training_data: say what to learn from: --candles FILE, --sim SEED (with --days N), or --data FILE of \
              `oraculo features export`"
         ),

@@ -8,6 +8,7 @@ pub mod bench;
 pub mod config;
 pub mod demo;
 pub mod doctor;
+pub mod features;
 pub mod keys;
 pub mod model;
 pub mod model_args;
@@ -60,6 +61,8 @@ pub enum Command {
     Model(model::ModelCommandArgs),
     /// Train several models on the same rows and keep the best, with its honest score.
     Automl(automl::AutomlArgs),
+    /// List feature sets; export datasets for training.
+    Features(features::FeaturesArgs),
     /// Show or check the configuration.
     Config(config::ConfigArgs),
     /// Measure the numbers of docs/benchmarks.md.
@@ -81,6 +84,7 @@ pub fn run(command: Command) -> Result<ExitCode> {
         Command::Doctor(args) => doctor::run(&args),
         Command::Model(args) => model::run(args),
         Command::Automl(args) => automl::run(&args),
+        Command::Features(args) => features::run(args),
         Command::Config(args) => config::run(args),
         Command::Bench(args) => bench::run(&args),
         Command::Schemas(args) => schemas::run(&args),
