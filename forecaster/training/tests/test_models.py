@@ -82,11 +82,12 @@ class Gradients(unittest.TestCase):
     def test_of_both_networks(self):
         rng = np.random.default_rng(5)
         rows, y = rng.standard_normal((30, 10)), rng.integers(0, 2, 30).astype(np.float64)
+        line = rng.standard_normal(30)
         random = lambda w: {k: rng.standard_normal(v.shape) * 0.5 for k, v in w.items()}
         w = random(mlp.start(10, rng))
-        self.compare(w, lambda w: numeric.log_loss(mlp.forward(w, rows)[-1][:, 0], y), mlp.backward(w, rows, y))
+        self.compare(w, lambda w: numeric.log_loss(mlp.forward(w, rows)[-1][:, 0] + line, y), mlp.backward(w, rows, y, line))
         w, path = random(gru.start(10, rng)), rng.standard_normal((30, 7))
-        self.compare(w, lambda w: numeric.log_loss(gru.forward(w, rows, path)[0][:, 0], y), gru.backward(w, rows, path, y))
+        self.compare(w, lambda w: numeric.log_loss(gru.forward(w, rows, path)[0][:, 0] + line, y), gru.backward(w, rows, path, y, line))
 
     def test_the_path_of_a_set(self):
         self.assertEqual(gru.path_of(("a", "path_1", "path_0", "path_2")), [(2, None), (1, None), (3, None)])
@@ -107,6 +108,7 @@ class Learning(unittest.TestCase):
                 gain = report["test"]["reference"]["brier_difference"]
                 self.assertLess(gain["mean"], -3.0 * gain["se"], model)
                 self.assertLess(report["test"]["ece"], 0.08, model)
+                self.assertIn("beats the reference", report["verdict"], model)
             self.assertEqual(report["test_opened"], len(MODELS))
 
     def test_the_bundle_answers_its_golden_pairs(self):

@@ -243,6 +243,7 @@ fn print(report: &Value) {
         "A coin scores 0.25000 (Brier) and 0.69315 (log). Errors are over blocks of {} s.",
         test["coin"]["brier_difference"]["block_s"]
     );
+    println!("verdict    {}", text(&report["verdict"]));
     if report["test_opened"].as_u64().is_some_and(|n| n > 1) {
         println!(
             "But the test part of this very dataset was opened {} times by now: what you changed in between, you may have chosen on it.",

@@ -25,3 +25,4 @@ if not DATA.exists():
 identity = bundle.Identity("@NAME@", version="0.1.0", topic="@TOPIC@", license="@LICENSE@")
 report = run.one(DATA, "@MODEL@", HERE, identity, seed=1)
 print("\n".join(run.table(report)))
+print(report["verdict"])
