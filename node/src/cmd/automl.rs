@@ -201,7 +201,7 @@ fn check(bundle: &Path) -> Result<Value> {
     let verdict = text.lines().last().and_then(|line| serde_json::from_str(line).ok()).unwrap_or(Value::Null);
     ensure!(
         out.status.success(),
-        "training_check: `oraculo model check {}` fails, so the bundle must not be used: {}",
+        "training_check: the bundle must not be used; see every finding with its cure: oraculo model check {}\n{}",
         bundle.display(),
         String::from_utf8_lossy(&out.stderr).trim()
     );
@@ -289,8 +289,8 @@ mod tests {
     #[test]
     fn steps_move_the_bar_and_the_rest_is_kept_bounded() {
         let bar = ProgressBar::hidden();
-        let mut talk = String::from("{\"stage\": \"mlp\", \"done\": 2, \"of\": 5}\n");
-        (0..50).for_each(|k| talk.push_str(&format!("line {k}\n")));
+        let lines: Vec<String> = (0..50).map(|k| format!("line {k}\n")).collect();
+        let talk = String::from("{\"stage\": \"mlp\", \"done\": 2, \"of\": 5}\n") + &lines.concat();
         let kept = follow(talk.as_bytes(), &bar);
         assert_eq!((bar.position(), bar.length()), (2, Some(6)));
         assert_eq!(bar.message(), "training mlp");
