@@ -7,7 +7,7 @@ DEMO_FEATURES := --no-default-features
 DEMO_BIN := $(CARGO_TARGET_DIR)/demo/oraculo
 ARGS ?=
 
-.PHONY: help demo test lint bench fuzz ort models gpu-check setup-test release
+.PHONY: help demo test lint bench fuzz ort models newcomer gpu-check setup-test release
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -47,9 +47,15 @@ SECONDS_EACH ?= 600
 fuzz: ## fuzz every decoder (SECONDS_EACH=600 JOBS=2); needs a C++ compiler
 	@bash scripts/fuzz.sh $(SECONDS_EACH)
 
-models: ## retrain the model bundles (needs ../shared/data/candles; see models/README.md)
-	python3 -m venv .venv && .venv/bin/pip install -q -r models/requirements.txt
-	.venv/bin/python models/train.py && .venv/bin/python models/check.py
+models: ort ## retrain the model bundles (needs ../shared/data/candles; see models/README.md)
+	python3 -m venv .venv && .venv/bin/pip install -q -r forecaster/training/requirements.txt
+	.venv/bin/python models/train.py
+	$(CARGO) build --locked --profile demo -p node $(DEMO_FEATURES)
+	$(DEMO_BIN) doctor --models models
+
+newcomer: ort ## time the path from a new model to its first scored prediction (ARGS="--cold --json")
+	$(CARGO) build --locked --profile demo -p node $(DEMO_FEATURES)
+	ORACULO=$(DEMO_BIN) scripts/newcomer.sh $(ARGS)
 
 gpu-check: ## on a machine with an NVIDIA GPU: every bundle must run on CUDA, or say exactly why not
 	$(CARGO) build --locked --release -p node $(DEMO_FEATURES) --features cuda

@@ -207,7 +207,9 @@ impl Summary {
                 change
             ));
         }
-        self.guests.iter().for_each(|guest| line(guest.text()));
+        for guest in &self.guests {
+            line(guest.text());
+        }
         line(format!(
             "\nledger     {} postings in {} transactions, sum {} micros; {} epochs closed, {} agreed by the validators",
             self.ledger.postings,

@@ -56,6 +56,7 @@ def main(argv=None):
         print(json.dumps(report))
     else:
         print("\n".join(run.table(report)))
+        print(f"verdict     {report['verdict']}")
         if (report["test_opened"] or 1) > 1:
             print(f"note: the test part of this dataset was opened {report['test_opened']} times; only the first look is honest", file=sys.stderr)
         print(f"bundle      {args.out}\ncheck it    oraculo model check {args.out}")

@@ -98,13 +98,16 @@ def short(v):
     return float(str(np.float32(v)))
 
 
-def golden(model, rows, scaler, feature_set):
-    """The text of golden.json: raw whole rows of the set, each answered alone."""
+def golden(model, rows, scaler, feature_set, places=None):
+    """The text of golden.json: raw whole rows of the set, each answered alone.
+
+    `places` are the columns of a whole row that the model sees, where it does not see all.
+    """
     run = graph.session(model)
     pairs = []
     for x in rows:
         x = np.array([short(v) for v in x], dtype=np.float32)
-        p = graph.predict(run, x[None, :], scaler)
+        p = graph.predict(run, x[None, :] if places is None else x[None, places], scaler)
         pairs.append({"input": [short(v) for v in x], "output": [short(p[0, 0])]})
     lines = ",\n".join("    " + json.dumps(pair) for pair in pairs)
     return (
@@ -122,7 +125,11 @@ def golden_rows(x, p):
 def write(folder, identity, model, rows, dataset, scaler):
     """Writes the three files; the manifest last, so a folder with a manifest is whole."""
     folder.mkdir(parents=True, exist_ok=True)
+    # A golden input is the set's whole row; what the model does not see is zero there.
+    places = [dataset.whole.index(n) for n in dataset.names]
+    whole = np.zeros((len(rows), len(dataset.whole)), dtype=np.float32)
+    whole[:, places] = rows
     (folder / "model.onnx").write_bytes(model)
-    (folder / "golden.json").write_text(golden(model, rows, scaler, dataset.feature_set))
+    (folder / "golden.json").write_text(golden(model, whole, scaler, dataset.feature_set, places))
     text = manifest(identity, model, dataset.feature_set, dataset.names, dataset.lookback_s, scaler)
     (folder / "forecaster.toml").write_text(text)

@@ -14,6 +14,8 @@ from .numeric import log_loss, rounded, sigmoid
 KINDS = ("none", "temperature", "platt", "isotonic")
 # The share of a part that `auto` fits on before it compares on the rest.
 FIT_SHARE = 0.5
+# Log score that a less plain kind must gain.
+MARGIN = 1e-3
 KNOTS = 12
 # Knots nearer than this in logit would need slopes that f32 cannot carry to 1e-5.
 KNOT_GAP = 0.1
@@ -84,8 +86,9 @@ def choose(logit, y):
     for kind in KINDS:
         p = np.clip(fit(kind, logit[:half], y[:half]).apply(logit[half:]), 1e-6, 1 - 1e-6)
         scores[kind] = log_loss(np.log(p / (1.0 - p)), y[half:])
-    # Ties go to the plainer kind: the order of KINDS.
-    best = min(KINDS, key=lambda kind: (round(scores[kind], 6), KINDS.index(kind)))
+    # The plainest kind that is about as good as the best: what little more the others promise is mostly chance.
+    least = min(scores.values())
+    best = next(kind for kind in KINDS if scores[kind] <= least + MARGIN)
     return fit(best, logit, y), {kind: round(score, 6) for kind, score in scores.items()}
 
 

@@ -17,13 +17,14 @@ META = ("start_s", "close_s", "asof_s", "horizon_s")
 class Dataset:
     """Rows in the order of time. A row is one market seen at one moment."""
 
-    x: np.ndarray  # f32 [n, w], raw features, the whole row of the set
+    x: np.ndarray  # f32 [n, w], raw features
     y: np.ndarray  # f64 [n], 1 = Up
     start: np.ndarray  # i64 [n], start of the market, s
     close: np.ndarray  # i64 [n], its close, s: when the label becomes known
     asof: np.ndarray  # i64 [n], the moment of the row, s: when the features were known
     reference: np.ndarray  # f64 [n], probability of the reference forecast; NaN where there is none
-    names: tuple[str, ...]
+    names: tuple[str, ...]  # the columns of x
+    whole: tuple[str, ...]  # the features of the set, in the order of its rows
     feature_set: str
     lookback_s: int
     source: str
@@ -59,7 +60,7 @@ def read(path):
     if path.suffix == ".npz":
         columns = from_npz(path)
     elif path.suffix == ".csv":
-        columns = from_csv(raw.decode(), about["names"])
+        columns = from_csv(raw.decode(), about["features"])
     else:
         raise KitError(f"{path}: a dataset ends in .npz or .csv")
     return build(columns, about, hashlib.sha256(raw).hexdigest())
@@ -72,9 +73,7 @@ def sidecar(path):
     if found is None:
         raise KitError(f"{beside[0]} is missing; `oraculo features export` writes it beside the dataset")
     about = json.loads(found.read_text())
-    for key in ("set", "names", "lookback_s"):
-        if key == "set" and "set" not in about:
-            about["set"] = about.get("feature_set")
+    for key in ("feature_set", "features", "lookback_s"):
         if about.get(key) is None:
             raise KitError(f"{found} has no `{key}`; export the dataset again with this version of oraculo")
     return about
@@ -91,7 +90,7 @@ def from_npz(path):
 
 def from_csv(text, names):
     rows = list(csv.DictReader(text.splitlines()))
-    wanted = [*META, "y", *names]
+    wanted = [*META, "outcome", *names]
     absent = [c for c in wanted if rows and c not in rows[0]]
     if absent:
         raise KitError(f"the CSV has no column {', '.join(absent)}")
@@ -101,12 +100,15 @@ def from_csv(text, names):
     meta = np.column_stack([column(name, int) for name in META]) if rows else np.zeros((0, 4), np.int64)
     has = bool(rows) and "reference" in rows[0]
     reference = column("reference", number) if has else np.full(len(rows), np.nan)
-    return x, column("y", int), meta, reference
+    return x, column("outcome", int), meta, reference
 
 
 def build(columns, about, sha256):
     x, y, meta, reference = columns
-    names = tuple(about["names"])
+    names = tuple(about["features"])
+    whole = tuple(about.get("set_features") or names)
+    if not set(names) <= set(whole):
+        raise KitError(f"the sidecar names columns that {about['feature_set']} does not have")
     if x.ndim != 2 or x.shape != (len(y), len(names)) or meta.shape != (len(y), len(META)):
         raise KitError(f"X is {x.shape}, y {y.shape}, meta {meta.shape}, the sidecar names {len(names)} features")
     if not np.isin(y, (0, 1)).all():
@@ -126,7 +128,8 @@ def build(columns, about, sha256):
         asof,
         reference.astype(np.float64),
         names,
-        about["set"],
+        whole,
+        about["feature_set"],
         int(about["lookback_s"]),
         str(about.get("source", "unknown")),
         sha256,

@@ -53,10 +53,12 @@ def best(data_file, models, out, identity, seed=1, calibrate="auto", minutes=Non
         "candidates": rows,
         "left_out": left_out,
         "test": scores.report(kept.predict(test.x), test),
+        "verdict": "",
         "test_opened": split.times_opened(data_file, dataset.sha256),
         "split": parts.about(),
         "provenance": provenance(dataset, seed, models),
     }
+    report["verdict"] = verdict(report["test"])
     (out / "training.json").write_text(json.dumps({k: v for k, v in report.items() if k not in ("bundle", "test_opened")}, indent=1) + "\n")
     (out / "CARD.md").write_text(card(report))
     progress(stage="done", done=total, of=total)
@@ -86,6 +88,20 @@ def provenance(dataset, seed, models):
         "python": platform.python_version(),
         "packages": {m.__name__: m.__version__ for m in (lightgbm, np, onnx, onnxruntime, sklearn)},
     }
+
+
+def verdict(test):
+    """Whether the test part says that the forecaster beats the reference; a miner that does not loses stake."""
+    if test["reference"] is None:
+        return "the dataset has no reference forecast to compare with"
+    d = test["reference"]["brier_difference"]
+    if d["se"] is None:
+        return "the test part is too short to tell it from the reference"
+    if d["mean"] + 1.96 * d["se"] < 0.0:
+        return "it beats the reference on the test part by more than chance"
+    if d["mean"] - 1.96 * d["se"] > 0.0:
+        return "it is worse than the reference on the test part: as a miner it would lose stake"
+    return "the test part cannot tell it from the reference: as a miner it may lose stake"
 
 
 def plus_minus(d):
@@ -122,6 +138,7 @@ def card(report):
         "```",
         "",
         f"{reference} A coin scores 0.25000 and 0.69315. Smaller is better; errors are over blocks of {t['coin']['brier_difference']['block_s']} s.",
+        f"Verdict: {report['verdict']}.",
         "The validation part chose among the models; the test part was opened once, after that choice.",
         "",
         "## Where it comes from",

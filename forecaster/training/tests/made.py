@@ -37,7 +37,7 @@ def columns(days, seed, truth=None):
     return x, y, meta, reference
 
 
-ABOUT = {"set": "updown-1", "names": NAMES, "lookback_s": 3600, "source": "made up"}
+ABOUT = {"feature_set": "updown-1", "features": NAMES, "lookback_s": 3600, "source": "made up"}
 
 
 def dataset(days=8, seed=1, **options):

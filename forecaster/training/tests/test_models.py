@@ -82,11 +82,12 @@ class Gradients(unittest.TestCase):
     def test_of_both_networks(self):
         rng = np.random.default_rng(5)
         rows, y = rng.standard_normal((30, 10)), rng.integers(0, 2, 30).astype(np.float64)
+        line = rng.standard_normal(30)
         random = lambda w: {k: rng.standard_normal(v.shape) * 0.5 for k, v in w.items()}
         w = random(mlp.start(10, rng))
-        self.compare(w, lambda w: numeric.log_loss(mlp.forward(w, rows)[-1][:, 0], y), mlp.backward(w, rows, y))
+        self.compare(w, lambda w: numeric.log_loss(mlp.forward(w, rows)[-1][:, 0] + line, y), mlp.backward(w, rows, y, line))
         w, path = random(gru.start(10, rng)), rng.standard_normal((30, 7))
-        self.compare(w, lambda w: numeric.log_loss(gru.forward(w, rows, path)[0][:, 0], y), gru.backward(w, rows, path, y))
+        self.compare(w, lambda w: numeric.log_loss(gru.forward(w, rows, path)[0][:, 0] + line, y), gru.backward(w, rows, path, y, line))
 
     def test_the_path_of_a_set(self):
         self.assertEqual(gru.path_of(("a", "path_1", "path_0", "path_2")), [(2, None), (1, None), (3, None)])
@@ -107,6 +108,7 @@ class Learning(unittest.TestCase):
                 gain = report["test"]["reference"]["brier_difference"]
                 self.assertLess(gain["mean"], -3.0 * gain["se"], model)
                 self.assertLess(report["test"]["ece"], 0.08, model)
+                self.assertIn("beats the reference", report["verdict"], model)
             self.assertEqual(report["test_opened"], len(MODELS))
 
     def test_the_bundle_answers_its_golden_pairs(self):
@@ -125,6 +127,25 @@ class Learning(unittest.TestCase):
             for pair in json.loads((out / "golden.json").read_text())["pairs"]:
                 got = graph.predict(session, np.array([pair["input"]], np.float32), scaler)
                 self.assertLessEqual(abs(float(got[0, 0]) - pair["output"][0]), 1e-6)
+
+    def test_a_set_of_which_only_some_features_are_given(self):
+        """The manifest names the columns, golden inputs are whole rows of the set."""
+        import json
+        import tomllib
+        from dataclasses import replace
+
+        parts = split.by_time(made.dataset(4))
+        kept = forecaster.train("logistic", parts, 1)
+        d = replace(made.dataset(4), whole=("before", *reversed(made.NAMES), "after"))
+        with tempfile.TemporaryDirectory() as folder:
+            out = Path(folder) / "some"
+            bundle.write(out, bundle.Identity("some"), kept.onnx, d.x[:5], d, kept.fitted.scaler)
+            self.assertEqual(tomllib.loads((out / "forecaster.toml").read_text())["features"]["names"], made.NAMES)
+            pairs = json.loads((out / "golden.json").read_text())["pairs"]
+        for row, pair in zip(d.x[:5], pairs):
+            self.assertEqual((pair["input"][0], pair["input"][-1]), (0.0, 0.0))
+            np.testing.assert_array_equal(np.array(pair["input"][-2:0:-1], np.float32), row)
+            self.assertAlmostEqual(pair["output"][0], kept.predict(row[None])[0], places=6)
 
     def test_a_budget_leaves_models_out_and_says_so(self):
         with tempfile.TemporaryDirectory() as folder:

@@ -21,7 +21,7 @@ def random_dataset(rng):
     length = int(rng.integers(60, 7_200))
     asof = start + rng.integers(0, length, n)
     meta = np.column_stack([start, start + length, asof, np.full(n, length)])
-    about = {**made.ABOUT, "names": ["a"], "lookback_s": int(rng.integers(0, 7_200))}
+    about = {**made.ABOUT, "features": ["a"], "lookback_s": int(rng.integers(0, 7_200))}
     return data.build((rng.random((n, 1)).astype(np.float32), rng.integers(0, 2, n), meta, np.full(n, np.nan)), about, "0")
 
 
@@ -104,7 +104,7 @@ class Reading(unittest.TestCase):
             path = made.write(Path(folder), days=2)
             npz = data.read(path)
             x, y, meta, reference = made.columns(2, 1)
-            lines = [",".join([*data.META, "y", "reference", *made.NAMES])]
+            lines = [",".join([*data.META, "outcome", "reference", *made.NAMES])]
             for k in range(len(y)):
                 lines.append(",".join(map(str, [*meta[k], y[k], repr(float(reference[k])), *(repr(float(v)) for v in x[k])])))
             path.with_suffix(".csv").write_text("\n".join(lines) + "\n")

@@ -29,8 +29,8 @@ pub struct AutomlArgs {
     /// Prefix of the topics the forecaster answers.
     #[arg(long, default_value = crate::genesis::TOPIC_PREFIX)]
     topic: String,
-    /// A dataset of `oraculo features export`: FILE.npz or FILE.csv with its FILE.json.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["candles", "sim"])]
+    /// A dataset of `oraculo features export` (FILE.npz or FILE.csv with its FILE.json), or a recorded day's folder.
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["candles", "sim"])]
     data: Option<PathBuf>,
     /// One-minute candles, as `oraculo features export` reads them.
     #[arg(long, value_name = "FILE", conflicts_with = "sim")]
@@ -109,7 +109,7 @@ pub fn run(args: &AutomlArgs) -> Result<ExitCode> {
 
 /// The dataset that was named, or a fresh one in the bundle's folder.
 fn dataset(args: &AutomlArgs, bar: &ProgressBar) -> Result<PathBuf> {
-    if let Some(data) = &args.data {
+    if let Some(data) = args.data.as_ref().filter(|data| !data.is_dir()) {
         ensure!(
             data.is_file(),
             "training_data: --data {}: no such file; `oraculo features export` makes one",
@@ -120,11 +120,12 @@ fn dataset(args: &AutomlArgs, bar: &ProgressBar) -> Result<PathBuf> {
     std::fs::create_dir_all(&args.out).with_context(|| format!("creating {}", args.out.display()))?;
     let file = args.out.join("data.npz");
     let mut command = own()?;
-    command.args(["features", "export", "--topic", &args.topic]);
-    match (&args.candles, args.sim) {
-        (Some(candles), _) => command.arg("--candles").arg(candles),
-        (None, Some(seed)) => command.args(["--sim", &seed.to_string(), "--days", &args.days.to_string()]),
-        (None, None) => bail!(
+    command.args(["features", "export", "--overwrite"]);
+    match (&args.data, &args.candles, args.sim) {
+        (Some(day), ..) => command.arg("--data").arg(day),
+        (_, Some(candles), _) => command.arg("--candles").arg(candles),
+        (_, _, Some(seed)) => command.args(["--sim", &seed.to_string(), "--days", &args.days.to_string()]),
+        _ => bail!(
             "training_data: say what to learn from: --candles FILE, --sim SEED (with --days N), or --data FILE of \
              `oraculo features export`"
         ),
@@ -200,7 +201,7 @@ fn check(bundle: &Path) -> Result<Value> {
     let verdict = text.lines().last().and_then(|line| serde_json::from_str(line).ok()).unwrap_or(Value::Null);
     ensure!(
         out.status.success(),
-        "training_check: `oraculo model check {}` fails, so the bundle must not be used: {}",
+        "training_check: the bundle must not be used; see every finding with its cure: oraculo model check {}\n{}",
         bundle.display(),
         String::from_utf8_lossy(&out.stderr).trim()
     );
@@ -242,6 +243,7 @@ fn print(report: &Value) {
         "A coin scores 0.25000 (Brier) and 0.69315 (log). Errors are over blocks of {} s.",
         test["coin"]["brier_difference"]["block_s"]
     );
+    println!("verdict    {}", text(&report["verdict"]));
     if report["test_opened"].as_u64().is_some_and(|n| n > 1) {
         println!(
             "But the test part of this very dataset was opened {} times by now: what you changed in between, you may have chosen on it.",
@@ -287,8 +289,8 @@ mod tests {
     #[test]
     fn steps_move_the_bar_and_the_rest_is_kept_bounded() {
         let bar = ProgressBar::hidden();
-        let mut talk = String::from("{\"stage\": \"mlp\", \"done\": 2, \"of\": 5}\n");
-        (0..50).for_each(|k| talk.push_str(&format!("line {k}\n")));
+        let lines: Vec<String> = (0..50).map(|k| format!("line {k}\n")).collect();
+        let talk = String::from("{\"stage\": \"mlp\", \"done\": 2, \"of\": 5}\n") + &lines.concat();
         let kept = follow(talk.as_bytes(), &bar);
         assert_eq!((bar.position(), bar.length()), (2, Some(6)));
         assert_eq!(bar.message(), "training mlp");

@@ -1,5 +1,5 @@
-"""A gated recurrent unit that reads the path of the price, beside the other features; plain numpy, no deep-learning
-framework. Trained with Adam through time, stopped early on the calibration part.
+"""A gated recurrent unit that reads the path of the price, beside the other features, and corrects a straight line;
+plain numpy, no deep-learning framework. Trained with Adam through time, stopped early on the calibration part.
 
 The path is the set's own (features `path_0`, `path_1`, …, oldest first); a set without one gives the returns it has as
 a short path, from the oldest window to the newest.
@@ -13,6 +13,7 @@ import numpy as np
 
 from .. import KitError
 from ..numeric import Scaler, adam, log_loss, rounded, sigmoid
+from . import logistic
 
 HIDDEN, HEAD = 16, 16
 OPTIONS = {"epochs": 30, "batch": 512, "rate": 5e-3, "decay": 1e-2, "patience": 5}
@@ -36,11 +37,12 @@ class Fitted:
     scaler: Scaler
     weights: dict
     steps: tuple
+    base: logistic.Fitted
     settings: dict = field(default_factory=dict)
 
     def logit(self, x):
         rows = self.scaler.apply(x).astype(np.float64)
-        return forward(self.weights, rows, paths(rows, self.steps, self.scaler.scale))[0][:, 0]
+        return forward(self.weights, rows, paths(rows, self.steps, self.scaler.scale))[0][:, 0] + self.base.line(rows)
 
     def graph(self, g, rows):
         w = self.weights
@@ -55,7 +57,7 @@ class Fitted:
         last = g.op("Squeeze", last, g.constant([0], np.int64))
         both = g.op("Concat", last, rows, axis=1)
         a = g.op("Tanh", g.op("Gemm", both, w["w1"], w["b1"]))
-        return g.op("Gemm", a, w["w2"], w["b2"])
+        return g.op("Add", g.op("Gemm", a, w["w2"], w["b2"]), self.base.graph(g, rows))
 
 
 def difference(steps, scale):
@@ -100,11 +102,11 @@ def forward(w, rows, path):
     return a @ w["w2"] + w["b2"], (trace, both, a)
 
 
-def backward(w, rows, path, y):
-    """The gradient of the mean log loss, through time."""
+def backward(w, rows, path, y, line):
+    """The gradient of the mean log loss of the network's output plus `line`, through time."""
     out, (trace, both, a) = forward(w, rows, path)
     grad = {k: np.zeros_like(v) for k, v in w.items()}
-    d2 = ((sigmoid(out[:, 0]) - y) / len(y))[:, None]
+    d2 = ((sigmoid(out[:, 0] + line) - y) / len(y))[:, None]
     d1 = (d2 @ w["w2"].T) * (1.0 - a * a)
     grad["w2"], grad["b2"], grad["w1"], grad["b1"] = a.T @ d2, d2.sum(axis=0), both.T @ d1, d1.sum(axis=0)
     dh = (d1 @ w["w1"].T)[:, :HIDDEN]
@@ -123,15 +125,17 @@ def backward(w, rows, path, y):
 
 def fit(train, calibrate, seed):
     steps = tuple(path_of(train.names))
-    scaler = Scaler.fit(train.x)
+    base = logistic.base(train)
+    scaler = base.scaler
     x, watch = scaler.apply(train.x).astype(np.float64), scaler.apply(calibrate.x).astype(np.float64)
     path, watch_path = paths(x, steps, scaler.scale), paths(watch, steps, scaler.scale)
+    line, watch_line = base.line(x), base.line(watch)
     weights = adam(
         start(x.shape[1], np.random.default_rng(seed)),
-        lambda w, rows: backward(w, x[rows], path[rows], train.y[rows]),
-        lambda w: log_loss(forward(w, watch, watch_path)[0][:, 0], calibrate.y),
+        lambda w, rows: backward(w, x[rows], path[rows], train.y[rows], line[rows]),
+        lambda w: log_loss(forward(w, watch, watch_path)[0][:, 0] + watch_line, calibrate.y),
         len(train),
         seed=seed,
         **OPTIONS,
     )
-    return Fitted(scaler, weights, steps, {"hidden": HIDDEN, "steps": len(steps), **OPTIONS})
+    return Fitted(scaler, weights, steps, base, {"hidden": HIDDEN, "steps": len(steps), **OPTIONS})

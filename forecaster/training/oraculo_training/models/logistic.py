@@ -9,6 +9,7 @@ from ..numeric import Scaler, log_loss, rounded
 from ..split import walk_forward
 
 STRENGTHS = (0.003, 0.03, 0.3, 3.0)
+BASE_STRENGTH = 0.3
 
 
 @dataclass(frozen=True)
@@ -19,10 +20,20 @@ class Fitted:
     settings: dict = field(default_factory=dict)
 
     def logit(self, x):
-        return self.scaler.apply(x).astype(np.float64) @ self.weights + self.intercept
+        return self.line(self.scaler.apply(x).astype(np.float64))
+
+    def line(self, rows):
+        """The logit of normalised rows."""
+        return rows @ self.weights + self.intercept
 
     def graph(self, g, rows):
         return g.op("Gemm", rows, self.weights[:, None], np.array([self.intercept]))
+
+
+def base(train):
+    """A plain fit that networks start from: they learn what a straight line misses."""
+    scaler = Scaler.fit(train.x)
+    return Fitted(scaler, *regress(scaler.apply(train.x), train.y, BASE_STRENGTH))
 
 
 def regress(x, y, strength):

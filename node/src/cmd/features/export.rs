@@ -175,6 +175,7 @@ fn about(
         "feature_set": plan.set.name,
         "lookback_s": plan.set.lookback_s,
         "features": names,
+        "set_features": plan.set.names,
         "source": source.name(),
         "rows": data.rows.len(),
         "skipped": data.skipped,

@@ -5,7 +5,7 @@
 
 The first run makes data.npz, simulated days to begin with. For your own prices put a dataset there:
 
-    oraculo features export --topic @TOPIC@ --candles FILE.csv.gz --out data.npz
+    oraculo features export --candles FILE.csv.gz --out data.npz
 """
 
 import os
@@ -19,10 +19,10 @@ DATA = HERE / "data.npz"
 ORACULO = os.environ.get("ORACULO", "oraculo")
 
 if not DATA.exists():
-    source = ["--topic", "@TOPIC@", "--sim", "1", "--days", "10"]
-    subprocess.run([ORACULO, "features", "export", *source, "--out", str(DATA)], check=True)
+    subprocess.run([ORACULO, "features", "export", "--sim", "1", "--days", "10", "--out", str(DATA)], check=True)
 
 # Any change of the model is a new version.
 identity = bundle.Identity("@NAME@", version="0.1.0", topic="@TOPIC@", license="@LICENSE@")
 report = run.one(DATA, "@MODEL@", HERE, identity, seed=1)
 print("\n".join(run.table(report)))
+print(report["verdict"])
