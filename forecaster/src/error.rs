@@ -96,6 +96,8 @@ checks! {
     ManifestInput = "manifest_input",
     /// A `[[state]]` pairs what is not there.
     ManifestState = "manifest_state",
+    /// A tree ensemble whose trees are no trees: loops, missing or doubled nodes, lists of different lengths.
+    Trees = "c21_trees",
 }
 
 impl fmt::Display for Check {

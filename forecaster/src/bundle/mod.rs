@@ -7,7 +7,7 @@
 pub mod golden;
 mod graph;
 pub mod operators;
-mod proto;
+pub(crate) mod proto;
 mod signature;
 
 use schemas::BundleId;

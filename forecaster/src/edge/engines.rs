@@ -8,6 +8,7 @@ use super::ort_engine::OrtEngine;
 use crate::bundle::Bundle;
 use crate::engine::{Device, Engine, EngineChoice, EngineKind, LoadOptions, Session};
 use crate::error::ForecasterError;
+use crate::trees::TreeEngine;
 
 /// The engines that can be used here. Cheap to clone.
 #[derive(Clone)]
@@ -70,6 +71,8 @@ impl Engines {
         options: &LoadOptions,
     ) -> Result<Box<dyn Session>, ForecasterError> {
         match choice {
+            EngineChoice::Only(EngineKind::Trees) => TreeEngine.load(model, options),
+            EngineChoice::Auto if trees(model, options) => TreeEngine.load(model, options),
             EngineChoice::Auto | EngineChoice::Only(EngineKind::Ort) => self.ort()?.load(model, options),
             EngineChoice::Only(kind) => Err(ForecasterError::Engine {
                 engine: kind.name(),
@@ -77,4 +80,11 @@ impl Engines {
             }),
         }
     }
+}
+
+/// Whether `auto` takes the tree walker: an ensemble that it knows, where nobody asks for a GPU or a profile.
+fn trees(model: &[u8], options: &LoadOptions) -> bool {
+    matches!(options.device, Device::Cpu | Device::Auto)
+        && options.profile.is_none()
+        && TreeEngine::takes(model)
 }
