@@ -79,11 +79,10 @@ pub(super) fn read(node: &Node<'_>) -> Result<Ensemble, ForecasterError> {
             3 => Aggregate::Max,
             other => return Err(malformed(format!("aggregate function {other} is not known"))),
         },
+        // The specification numbers SOFTMAX 1 and LOGISTIC 2, ONNX Runtime 1.31 the other way round. Others may choose.
         post: match node.int("post_transform")?.unwrap_or(0) {
             0 => Post::None,
-            1 => Post::Softmax,
-            2 => Post::Logistic,
-            other => return Err(unsupported(format!("post transform {other}"))),
+            other => return Err(unsupported(format!("post transform {other} of TreeEnsemble"))),
         },
         classes: None,
     };

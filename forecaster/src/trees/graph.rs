@@ -1,7 +1,7 @@
 //! Recognises a graph that is one tree ensemble with what converters put around it; it refuses everything else.
 //!
-//! Around the ensemble may stand nodes that leave the numbers alone (`Cast`, `Identity`, `Flatten`, `Reshape`, a `Mul` by
-//! one) and, behind it, `Sigmoid` and `Softmax`.
+//! Around the ensemble may stand nodes that leave the numbers alone (`Cast`, `Identity`, `Flatten`, `Reshape`) and,
+//! behind it, `Mul` and `Div` by a number, `Sigmoid` and `Softmax`.
 
 use super::ensemble::Ensemble;
 use super::file::{File, Node};
@@ -20,8 +20,11 @@ pub(super) enum Answer {
 }
 
 /// What happens to scores on their way out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Step {
+    /// By a constant number.
+    Mul(f32),
+    Div(f32),
     Sigmoid,
     Softmax,
 }
@@ -192,10 +195,14 @@ fn step(file: &File<'_>, node: &Node<'_>, out: &mut Output) -> Result<(), Foreca
             (Some(8), None) => {}
             _ => return refuse(),
         },
-        "Mul" => {
-            let other = node.inputs.iter().filter_map(|name| file.constant(name).transpose()).next();
-            match other.transpose()? {
-                Some(Data::F32(v)) if scores && v.as_slice() == [1.0] => {}
+        "Mul" | "Div" if scores => {
+            let number = match node.op {
+                "Mul" => node.inputs.iter().find(|name| matches!(file.constant(name), Ok(Some(_)))),
+                _ => node.inputs.get(1),
+            };
+            match number.map(|name| file.constant(name)).transpose()?.flatten() {
+                Some(Data::F32(v)) if v.len() == 1 && node.op == "Mul" => out.steps.push(Step::Mul(v[0])),
+                Some(Data::F32(v)) if v.len() == 1 => out.steps.push(Step::Div(v[0])),
                 _ => return refuse(),
             }
         }

@@ -141,6 +141,8 @@ fn tensor(
 fn apply(output: &Output, targets: usize, scores: &mut [f32]) {
     for step in &output.steps {
         match step {
+            Step::Mul(by) => scores.iter_mut().for_each(|x| *x *= by),
+            Step::Div(by) => scores.iter_mut().for_each(|x| *x /= by),
             Step::Sigmoid => scores.iter_mut().for_each(|x| *x = logistic(*x)),
             Step::Softmax => scores.chunks_exact_mut(targets).for_each(softmax),
         }

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use forecaster::engine::Engine as _;
+use forecaster::trees::TreeEngine;
 use serde::Deserialize;
 
 use crate::support::{TOLERANCE, agree, answers, distance, engines, rows, trees};
@@ -55,6 +57,8 @@ fn converted_models_answer_as_in_python() {
     for entry in index {
         let model = std::fs::read(dir.join(format!("{}.onnx", entry.name))).unwrap();
         let options = rows(&entry.input, &entry.output, 6, entry.answers);
+        let refused = TreeEngine.load(&model, &options).err();
+        assert!(refused.is_none(), "{}: {refused:?}", entry.name);
         let mut session = trees(&model, &options);
         let got = answers(session.as_mut(), &rows_in, 6, 256);
         let far = distance(&floats(&dir.join(format!("{}.want", entry.name))), &got);

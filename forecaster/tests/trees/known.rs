@@ -160,6 +160,12 @@ fn what_converters_put_around() {
             &[tensor("one", &[1], &[1.0])],
             flat.clone(),
         ),
+        around(
+            &[],
+            &[node("Div", &["back", "three"], &["m"]), node("Mul", &["half", "m"], &["y"])],
+            &[tensor("three", &[1], &[3.0]), tensor("half", &[], &[0.5])],
+            flat.clone(),
+        ),
         around(&[], &[node("Softmax", &["back"], &["y"])], &[], flat),
     ];
     for model in &cases {
@@ -168,7 +174,7 @@ fn what_converters_put_around() {
     let other = around(
         &[],
         &[node("Mul", &["back", "two"], &["y"])],
-        &[tensor("two", &[1], &[2.0])],
+        &[tensor("two", &[2], &[2.0, 3.0])],
         y(&[None, Some(1)]),
     );
     assert!(!TreeEngine::takes(&other));

@@ -136,6 +136,7 @@ fn left_to_other_engines() {
     let post = |post| with(Op::Regressor, "post_transform", Some(text("post_transform", post)));
     left_to_others("probit", &post("PROBIT"));
     left_to_others("softmax zero", &post("SOFTMAX_ZERO"));
+    left_to_others("version 5", &with(Op::V5, "post_transform", Some(int("post_transform", 1))));
     let three = Spec {
         trees: [sound(Op::Regressor).trees, sound(Op::Regressor).trees].concat(),
         ..sound(Op::Regressor)
