@@ -209,6 +209,45 @@ pub enum ForecasterError {
         /// The operating system's answer.
         source: std::io::Error,
     },
+    /// The request cannot be answered before its deadline; it was refused at once.
+    #[error("the answer would take {need_us} microseconds, the deadline is in {left_us}")]
+    DeadlineUnreachable {
+        /// Estimated time until the answer, from queue and calibrated cost.
+        need_us: u64,
+        /// Time left.
+        left_us: u64,
+    },
+    /// The deadline passed while the request waited; the model was not asked.
+    #[error("the deadline passed while the request waited")]
+    DeadlinePassed,
+    /// The model's code panicked; it was loaded anew and the batch has no answer.
+    #[error("the model panicked: {0}")]
+    ModelPanicked(String),
+    /// The model could not be loaded anew after a panic; it is tried again from time to time.
+    #[error("the model is down: {0}")]
+    ModelDown(String),
+    /// A new version takes or gives something else than the version it should replace.
+    #[error("the new version does not fit the old one: it {new}, the old one {old}")]
+    ReloadMismatch {
+        /// What the old version takes and gives.
+        old: String,
+        /// What the new version takes and gives.
+        new: String,
+    },
+    /// A model store does not hold what was asked for, or holds what it should not.
+    #[error("model store {}: {reason}", path.display())]
+    Store {
+        /// Which file or folder.
+        path: PathBuf,
+        /// What is wrong and what to do.
+        reason: String,
+    },
+    /// The model's answer is not a single probability, which is all that can be published here.
+    #[error("the model answers {width} numbers, not one probability")]
+    NotAProbability {
+        /// How many numbers one answer has.
+        width: usize,
+    },
 }
 
 fn list(paths: &[PathBuf]) -> String {
@@ -236,12 +275,34 @@ impl ForecasterError {
             Self::UnknownBundle(_) => "unknown_bundle",
             Self::KeyFile { .. } => "key_file",
             Self::Io { .. } => "io",
+            Self::DeadlineUnreachable { .. } => "deadline_unreachable",
+            Self::DeadlinePassed => "deadline_passed",
+            Self::ModelPanicked(_) => "model_panicked",
+            Self::ModelDown(_) => "model_down",
+            Self::ReloadMismatch { .. } => "reload_mismatch",
+            Self::Store { .. } => "model_store",
+            Self::NotAProbability { .. } => "not_a_probability",
         }
     }
 
     /// This error as the answer to an inference request, so that the miner abstains instead of waiting.
     pub fn answer(&self) -> Answer {
         Answer::Failed(self.code().to_owned())
+    }
+
+    /// The same error for another of the callers whose rows were in one batch.
+    pub(crate) fn relay(&self) -> Self {
+        match self {
+            Self::Bundle { check, detail } => Self::Bundle { check: *check, detail: detail.clone() },
+            Self::DeadlinePassed => Self::DeadlinePassed,
+            Self::LaneStopped => Self::LaneStopped,
+            Self::ModelPanicked(text) => Self::ModelPanicked(text.clone()),
+            Self::ModelDown(text) => Self::ModelDown(text.clone()),
+            Self::NotAProbability { width } => Self::NotAProbability { width: *width },
+            Self::RowWidth { got, want } => Self::RowWidth { got: *got, want: *want },
+            Self::Run(text) => Self::Run(text.clone()),
+            other => Self::Run(other.to_string()),
+        }
     }
 
     /// A failed bundle check.

@@ -1,6 +1,8 @@
 //! Where the world begins: ONNX Runtime, inference threads, files; nothing here decides what a miner says.
 
 pub mod bundle_dir;
+pub mod cadence;
+pub mod calibrate;
 pub mod check;
 pub mod engines;
 pub mod key_file;
@@ -9,11 +11,19 @@ pub mod library;
 pub mod model;
 pub mod ort_engine;
 pub mod probe;
+pub mod reload;
+pub mod shadow;
+pub mod store;
 
+pub use cadence::{Cadence, Sweep};
+pub use calibrate::{Calibration, Plan, Plans};
 pub use check::{Finding, check};
 pub use engines::Engines;
-pub use lane::{Lane, LaneConfig, LaneCounters};
+pub use lane::{
+    BareSource, BundleSource, Lane, LaneConfig, LaneCounters, Lanes, Outcome, Predicted, Rows, Seat, Source,
+};
 pub use library::Search;
 pub use model::Model;
 pub use ort_engine::OrtEngine;
 pub use probe::{Probe, probe};
+pub use reload::{Prepared, Reloaded, prepare};

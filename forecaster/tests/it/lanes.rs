@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel, sync_channel};
 
 use forecaster::Bundle;
-use forecaster::Device;
 use forecaster::edge::lane::{gate_input, gate_output};
 use forecaster::edge::{Lane, LaneConfig};
 use schemas::inference::Answer;
@@ -27,7 +26,7 @@ fn row(x: f32) -> Vec<f32> {
 fn start(bundles: &[Bundle], queue: usize) -> Option<(Lane, Receiver<InferenceResult>)> {
     let engine = engine()?;
     let (sent, got) = channel();
-    let config = LaneConfig { queue, device: Device::Cpu };
+    let config = LaneConfig { queue, ..LaneConfig::default() };
     let bundles = bundles.iter().cloned().map(Arc::new).collect();
     let lane = Lane::start(&engine, bundles, config, Box::new(move |r| sent.send(r).unwrap())).unwrap();
     Some((lane, got))
@@ -128,7 +127,7 @@ fn a_full_queue_is_refused_and_counted() {
             assert!(go.recv().is_err());
         }
     });
-    let config = LaneConfig { queue: 2, device: Device::Cpu };
+    let config = LaneConfig { queue: 2, ..LaneConfig::default() };
     let lane = Lane::start(&engine, vec![Arc::new(a.clone())], config, on_result).unwrap();
     lane.submit(request(&a, 0, row(0.0))).unwrap();
     at_first.recv().unwrap();
