@@ -128,6 +128,8 @@ checks! {
     Providers = "c20_providers",
     /// The dry run on recorded or simulated prices gave no score.
     DryRun = "dry_run",
+    /// A tree ensemble whose trees are no trees: loops, missing or doubled nodes, lists of different lengths.
+    Trees = "c21_trees",
 }
 
 impl fmt::Display for Check {

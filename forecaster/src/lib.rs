@@ -17,6 +17,7 @@ pub mod machine;
 pub mod manifest;
 mod memory;
 pub mod signer;
+pub mod trees;
 
 pub use bundle::Bundle;
 pub use config::{FeatureChoice, MinerConfig, Strategy};

@@ -17,7 +17,7 @@ pub mod operators;
 pub mod parts;
 mod policy;
 mod ports;
-mod proto;
+pub(crate) mod proto;
 mod seal;
 mod shapes;
 mod tensor;

@@ -4,7 +4,7 @@ use crate::error::{Check, ForecasterError};
 
 /// One field's value. Groups do not exist in ONNX and are refused.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Value<'a> {
+pub(crate) enum Value<'a> {
     /// Wire type 0.
     Varint(u64),
     /// Wire types 1 and 5: eight or four bytes, little-endian.
@@ -15,7 +15,7 @@ pub(super) enum Value<'a> {
 
 impl<'a> Value<'a> {
     /// The varint, or an error: a known field with another wire type is no ONNX file we want to guess about.
-    pub(super) fn varint(self, what: &str) -> Result<u64, ForecasterError> {
+    pub(crate) fn varint(self, what: &str) -> Result<u64, ForecasterError> {
         match self {
             Self::Varint(v) => Ok(v),
             _ => Err(bad(&format!("{what} is not a number"))),
@@ -23,7 +23,7 @@ impl<'a> Value<'a> {
     }
 
     /// The bytes of a message, or an error.
-    pub(super) fn bytes(self, what: &str) -> Result<&'a [u8], ForecasterError> {
+    pub(crate) fn bytes(self, what: &str) -> Result<&'a [u8], ForecasterError> {
         match self {
             Self::Bytes(b) => Ok(b),
             _ => Err(bad(&format!("{what} is not a message"))),
@@ -31,13 +31,13 @@ impl<'a> Value<'a> {
     }
 
     /// The text, or an error.
-    pub(super) fn text(self, what: &str) -> Result<&'a str, ForecasterError> {
+    pub(crate) fn text(self, what: &str) -> Result<&'a str, ForecasterError> {
         std::str::from_utf8(self.bytes(what)?).map_err(|_| bad(&format!("{what} is not UTF-8")))
     }
 }
 
 /// The numbers of a packed list, or of one element of an unpacked one.
-pub(super) fn varints(value: Value<'_>, mut each: impl FnMut(u64)) -> Result<(), ForecasterError> {
+pub(crate) fn varints(value: Value<'_>, mut each: impl FnMut(u64)) -> Result<(), ForecasterError> {
     match value {
         Value::Varint(v) => each(v),
         Value::Bytes(packed) => {
@@ -52,7 +52,7 @@ pub(super) fn varints(value: Value<'_>, mut each: impl FnMut(u64)) -> Result<(),
 }
 
 /// The bytes of a packed list of numbers of `width` bytes, or of one element of an unpacked one.
-pub(super) fn fixed_bytes(value: Value<'_>, width: usize) -> Result<&[u8], ForecasterError> {
+pub(crate) fn fixed_bytes(value: Value<'_>, width: usize) -> Result<&[u8], ForecasterError> {
     match value {
         Value::Fixed(bytes) if bytes.len() == width => Ok(bytes),
         Value::Bytes(packed) => Ok(packed),
@@ -62,12 +62,12 @@ pub(super) fn fixed_bytes(value: Value<'_>, width: usize) -> Result<&[u8], Forec
 
 /// The fields of one message, in order.
 #[derive(Clone, Debug)]
-pub(super) struct Fields<'a> {
+pub(crate) struct Fields<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Fields<'a> {
-    pub(super) fn new(message: &'a [u8]) -> Self {
+    pub(crate) fn new(message: &'a [u8]) -> Self {
         Self { rest: message }
     }
 
@@ -133,6 +133,6 @@ impl<'a> Iterator for Fields<'a> {
     }
 }
 
-pub(super) fn bad(detail: &str) -> ForecasterError {
+pub(crate) fn bad(detail: &str) -> ForecasterError {
     ForecasterError::check(Check::Protobuf, format!("not a well-formed ONNX file: {detail}"))
 }

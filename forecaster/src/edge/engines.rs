@@ -11,6 +11,7 @@ use super::rten_engine::RtenEngine;
 use crate::bundle::{Bundle, BundleLimits, ModelFacts};
 use crate::engine::{Device, Engine, EngineChoice, EngineKind, LoadOptions, Session};
 use crate::error::ForecasterError;
+use crate::trees::TreeEngine;
 
 /// Whether the warning about a missing ONNX Runtime was given; once in a process is enough.
 static WARNED: AtomicBool = AtomicBool::new(false);
@@ -106,7 +107,7 @@ impl Engines {
     /// A GPU is asked for through ONNX Runtime alone, and only ONNX Runtime has a profile.
     fn auto(&self, model: &[u8], options: &LoadOptions) -> Result<EngineKind, ForecasterError> {
         let ort_only = matches!(options.device, Device::Cuda | Device::CudaOrFail) || options.profile.is_some();
-        if !ort_only && self.engine(EngineKind::Trees).is_ok() && takes_trees(model) {
+        if !ort_only && TreeEngine::takes(model) {
             return Ok(EngineKind::Trees);
         }
         let missing = match self.ort() {
@@ -130,16 +131,7 @@ impl Engines {
         match kind {
             EngineKind::Ort => Ok(self.ort()?),
             EngineKind::Rten => Ok(&RtenEngine),
-            // The one place where the walker of `crate::trees` is wired in, with `takes_trees` below.
-            EngineKind::Trees => Err(ForecasterError::Engine {
-                engine: kind.name(),
-                reason: "this build does not have it".to_owned(),
-            }),
+            EngineKind::Trees => Ok(&TreeEngine),
         }
     }
-}
-
-/// Whether our own walker runs this model.
-const fn takes_trees(_: &[u8]) -> bool {
-    false
 }
