@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use forecaster::edge::Model;
 use forecaster::edge::lane::gate_output;
-use forecaster::features::updown::{self, NoRow, Target};
+use forecaster::features::updown::{self, Target};
 use forecaster::history::History;
 use forecaster::{Bundle, ForecasterError};
 use ingest::reference::{self, Ticks};
@@ -93,7 +93,8 @@ pub fn run(model: &mut Model, bundle: &Bundle, day: &Day) -> Result<DryRun> {
         .collect();
     questions.sort_by_key(|(opens_at, market)| (*opens_at, market.starts_at));
     let (mut history, mut ticks) = (History::new(HISTORY), Ticks::new());
-    let (mut out, mut own, mut other, mut next) = (DryRun::default(), Losses::default(), Losses::default(), 0);
+    let (mut out, mut own, mut other, mut next) =
+        (DryRun::default(), Losses::default(), Losses::default(), 0);
     for (opens_at, market) in questions {
         let received = day.received_by(opens_at);
         for tick in &day.ticks()[next..received] {
@@ -140,7 +141,7 @@ fn answer(
     let target = Target { strike, opens_at, starts_at: market.starts_at, resolves_at: market.ends_at };
     let row = match updown::row(history, &target, 0, MAX_INPUT_AGE_NS) {
         Ok(row) => row,
-        Err(reason) => return Ok(Err(name(reason))),
+        Err(reason) => return Ok(Err(reason.code())),
     };
     let mut numbers = Vec::with_capacity(1);
     model.predict_into(&row, 1, &mut numbers)?;
@@ -155,13 +156,4 @@ fn answer(
         reference::probability_up(spot, strike, reference::sigma(ticks, opens_at)?, tau_s)
     });
     Ok(reference.map(|reference| (p, reference, up)).ok_or("no reference"))
-}
-
-const fn name(reason: NoRow) -> &'static str {
-    match reason {
-        NoRow::NoTick => "no tick",
-        NoRow::ShortHistory => "short history",
-        NoRow::StaleInput => "stale input",
-        NoRow::NotFinite(_) => "feature not finite",
-    }
 }

@@ -1,13 +1,13 @@
 //! `oraculo model`: everything a miner does with a bundle, one file per sub-command. Never signs a prediction.
 
-pub mod init;
-pub mod import;
-pub mod pack;
 pub mod bench;
 pub mod check;
-pub mod predict;
 pub mod deploy;
+pub mod import;
+pub mod init;
 pub mod list;
+pub mod pack;
+pub mod predict;
 pub mod rollback;
 pub mod show;
 pub mod sign;
