@@ -20,7 +20,7 @@ pub mod signer;
 pub use bundle::Bundle;
 pub use config::{MinerConfig, Strategy};
 pub use engine::{Device, EngineChoice, EngineKind, Provider, ProviderReport};
-pub use error::{Check, ForecasterError};
+pub use error::{Check, ForecasterError, WorkerFault};
 pub use history::History;
 pub use machine::{AbstainReason, Counters, Forecaster, ForecasterInput, ForecasterOutput};
 pub use manifest::Manifest;

@@ -9,6 +9,7 @@ pub mod library;
 pub mod model;
 pub mod ort_engine;
 pub mod probe;
+pub mod sandbox;
 
 pub use check::{Finding, check};
 pub use engines::Engines;
@@ -17,3 +18,4 @@ pub use library::Search;
 pub use model::Model;
 pub use ort_engine::OrtEngine;
 pub use probe::{Probe, probe};
+pub use sandbox::SandboxEngine;
