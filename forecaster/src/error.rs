@@ -96,6 +96,26 @@ checks! {
     ManifestInput = "manifest_input",
     /// A `[[state]]` pairs what is not there.
     ManifestState = "manifest_state",
+    /// The bundle's archive is no plain tar of plain files, each named once.
+    Archive = "c01_archive",
+    /// A tensor's dimensions do not fit its data, or its type is not known.
+    TensorData = "c02_tensor",
+    /// A value is written twice, read before it is written, or has no name.
+    Names = "c02_names",
+    /// Tensors or operators of text.
+    Strings = "c06_strings",
+    /// A loop without a constant bound on its rounds, or with too many.
+    Loop = "c06_loop",
+    /// Subgraphs inside subgraphs, deeper than the policy allows.
+    Nesting = "c06_nesting",
+    /// A tensor whose size is known beforehand needs more memory than the limit.
+    Memory = "c07_memory",
+    /// What an engine would compute while it loads the file is too much, or has no bound.
+    Folding = "c07_folding",
+    /// `signature.json` is no Ed25519 signature of this bundle.
+    Signature = "bundle_signature",
+    /// An import met something it cannot turn into a bundle.
+    Import = "import",
 }
 
 macro_rules! worker_faults {
