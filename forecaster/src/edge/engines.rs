@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::model::Model;
 use super::ort_engine::OrtEngine;
+use super::sandbox::SandboxEngine;
 use crate::bundle::Bundle;
 use crate::engine::{Device, Engine, EngineChoice, EngineKind, LoadOptions, Session};
 use crate::error::ForecasterError;
@@ -14,6 +15,8 @@ use crate::error::ForecasterError;
 pub struct Engines {
     ort: Result<OrtEngine, Arc<ForecasterError>>,
     choice: EngineChoice,
+    /// Where strangers' models run instead.
+    cage: Option<SandboxEngine>,
 }
 
 impl Engines {
@@ -21,7 +24,13 @@ impl Engines {
     ///
     /// A missing library is an error only where ONNX Runtime is needed.
     pub fn new(library: Result<OrtEngine, ForecasterError>, choice: EngineChoice) -> Self {
-        Self { ort: library.map_err(Arc::new), choice }
+        Self { ort: library.map_err(Arc::new), choice, cage: None }
+    }
+
+    /// Every model in a caged process of its own; nothing is loaded into this process.
+    pub fn caged(cage: SandboxEngine) -> Self {
+        let none = ForecasterError::Engine { engine: "ort", reason: "it is inside the cage only".to_owned() };
+        Self { cage: Some(cage), ..Self::new(Err(none), EngineChoice::Auto) }
     }
 
     /// Opens ONNX Runtime from this file; the other engines need nothing.
@@ -69,6 +78,9 @@ impl Engines {
         choice: EngineChoice,
         options: &LoadOptions,
     ) -> Result<Box<dyn Session>, ForecasterError> {
+        if let Some(cage) = &self.cage {
+            return cage.load_as(model, choice, options);
+        }
         match choice {
             EngineChoice::Auto | EngineChoice::Only(EngineKind::Ort) => self.ort()?.load(model, options),
             EngineChoice::Only(kind) => Err(ForecasterError::Engine {

@@ -87,17 +87,24 @@ fn environment() -> Result<String, String> {
     }
 }
 
-/// Only the socket (0) and two that lead nowhere (1, 2) may be open; the listing itself needs one.
+/// Closes whatever the parent's own parent left open; only the socket (0) and two that lead nowhere (1, 2) stay.
 fn descriptors() -> Result<String, String> {
-    let entries = std::fs::read_dir("/proc/self/fd").map_err(|e| format!("/proc is not readable: {e}"))?;
-    let mut open: Vec<u32> =
-        entries.flatten().filter_map(|e| e.file_name().to_str()?.parse().ok()).filter(|fd| *fd > 2).collect();
-    open.sort_unstable();
-    // Our own descriptor of the folder takes the least number that is free.
-    match open.as_slice() {
-        [] | [3] => Ok("the socket, nothing else".to_owned()),
-        more => Err(format!("{} descriptors were inherited", more.len() - 1)),
+    let inherited = open_descriptors()?;
+    for fd in &inherited {
+        // An error means that it is closed already, as the folder of the listing is.
+        let _ = nix::unistd::close(*fd);
     }
+    match open_descriptors()?.len() {
+        0 | 1 => Ok(format!("the socket, nothing else ({} were inherited and closed)", inherited.len().saturating_sub(1))),
+        n => Err(format!("{} descriptors cannot be closed", n - 1)),
+    }
+}
+
+/// All above 2, that of the listing itself included.
+fn open_descriptors() -> Result<Vec<i32>, String> {
+    let entries = std::fs::read_dir("/proc/self/fd").map_err(|e| format!("/proc is not readable: {e}"))?;
+    let number = |e: std::fs::DirEntry| e.file_name().to_str()?.parse().ok();
+    Ok(entries.flatten().filter_map(number).filter(|fd| *fd > 2).collect())
 }
 
 fn one_thread() -> Result<String, String> {

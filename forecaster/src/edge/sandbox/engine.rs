@@ -70,7 +70,28 @@ impl SandboxEngine {
 
     /// A session with its own type, for those who want to look at the worker.
     pub fn open(&self, model: &[u8], options: &LoadOptions) -> Result<SandboxSession, ForecasterError> {
-        SandboxSession::open(Arc::clone(&self.shared), model, options)
+        SandboxSession::open(Arc::clone(&self.shared), model, self.shared.config.choice, options)
+    }
+
+    /// Loads a model on the engine its manifest names; what the operator's configuration names comes first.
+    pub fn load_as(
+        &self,
+        model: &[u8],
+        choice: EngineChoice,
+        options: &LoadOptions,
+    ) -> Result<Box<dyn Session>, ForecasterError> {
+        // A graphics card has no walls between processes worth the name.
+        if matches!(options.device, Device::Cuda | Device::CudaOrFail) {
+            return Err(ForecasterError::Device {
+                device: options.device.name(),
+                reason: "a caged model runs on the CPU only".to_owned(),
+            });
+        }
+        let choice = match self.shared.config.choice {
+            EngineChoice::Auto => choice,
+            only @ EngineChoice::Only(_) => only,
+        };
+        Ok(Box::new(SandboxSession::open(Arc::clone(&self.shared), model, choice, options)?))
     }
 }
 
@@ -153,14 +174,7 @@ impl Engine for SandboxEngine {
         }
     }
 
-    /// Strangers' models run on the CPU: a graphics card has no walls between processes worth the name.
     fn load(&self, model: &[u8], options: &LoadOptions) -> Result<Box<dyn Session>, ForecasterError> {
-        if matches!(options.device, Device::Cuda | Device::CudaOrFail) {
-            return Err(ForecasterError::Device {
-                device: options.device.name(),
-                reason: "a caged model runs on the CPU only".to_owned(),
-            });
-        }
-        Ok(Box::new(self.open(model, options)?))
+        self.load_as(model, self.shared.config.choice, options)
     }
 }

@@ -86,14 +86,19 @@ const FREE: &[c_long] = &[
     libc::SYS_rseq,
 ];
 
-/// Calls whose argument `1` is compared: (call, argument, mask, value).
-const BOUND: &[(c_long, u8, u64, u64)] = &[
-    // Rows come and answers go through descriptor 0.
-    (libc::SYS_read, 0, u32::MAX as u64, 0),
-    (libc::SYS_write, 0, u32::MAX as u64, 0),
-    // Never executable.
-    (libc::SYS_mmap, 2, libc::PROT_EXEC as u64, 0),
-    (libc::SYS_mprotect, 2, libc::PROT_EXEC as u64, 0),
+/// One argument of a call: its place, the bits that are looked at, and what they must be.
+type Bound = (u8, u64, u64);
+
+const SOCKET: Bound = (0, u32::MAX as u64, 0);
+const NOT_EXECUTABLE: Bound = (2, libc::PROT_EXEC as u64, 0);
+const OF_NO_FILE: Bound = (3, libc::MAP_ANONYMOUS as u64, libc::MAP_ANONYMOUS as u64);
+
+/// Calls that pass if every bound holds.
+const BOUND: &[(c_long, &[Bound])] = &[
+    (libc::SYS_read, &[SOCKET]),
+    (libc::SYS_write, &[SOCKET]),
+    (libc::SYS_mmap, &[NOT_EXECUTABLE, OF_NO_FILE]),
+    (libc::SYS_mprotect, &[NOT_EXECUTABLE]),
 ];
 
 /// The two programs for the process `pid`, in the order in which they must be installed.
@@ -103,22 +108,24 @@ pub(super) fn programs(pid: u32) -> Result<[BpfProgram; 2], String> {
     let deadly =
         SeccompFilter::new(deadly, SeccompAction::Allow, SeccompAction::KillProcess, arch).map_err(text)?;
     let mut allowed: Vec<(c_long, Vec<SeccompRule>)> = FREE.iter().map(|call| (*call, Vec::new())).collect();
-    for (call, argument, mask, value) in BOUND {
-        allowed.push((*call, vec![rule(*argument, *mask, *value)?]));
+    for (call, bounds) in BOUND {
+        allowed.push((*call, vec![rule(bounds)?]));
     }
     // How a process aborts itself.
-    allowed.push((libc::SYS_tgkill, vec![rule(0, u64::from(u32::MAX), u64::from(pid))?]));
+    allowed.push((libc::SYS_tgkill, vec![rule(&[(0, u64::from(u32::MAX), u64::from(pid))])?]));
     let refuse = SeccompAction::Errno(libc::EPERM as u32);
     let allowed = allowed.into_iter().collect();
     let allowed = SeccompFilter::new(allowed, refuse, SeccompAction::Allow, arch).map_err(text)?;
     Ok([deadly.try_into().map_err(text)?, allowed.try_into().map_err(text)?])
 }
 
-fn rule(argument: u8, mask: u64, value: u64) -> Result<SeccompRule, String> {
-    let op = SeccompCmpOp::MaskedEq(mask);
-    let condition =
-        SeccompCondition::new(argument, SeccompCmpArgLen::Qword, op, value).map_err(text)?;
-    SeccompRule::new(vec![condition]).map_err(text)
+fn rule(bounds: &[Bound]) -> Result<SeccompRule, String> {
+    let condition = |(argument, mask, value): &Bound| {
+        let op = SeccompCmpOp::MaskedEq(*mask);
+        SeccompCondition::new(*argument, SeccompCmpArgLen::Qword, op, *value)
+    };
+    let conditions = bounds.iter().map(condition).collect::<Result<_, _>>().map_err(text)?;
+    SeccompRule::new(conditions).map_err(text)
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "used as a function for map_err")]
@@ -181,8 +188,8 @@ mod tests {
             let want = match call {
                 c if listed.contains(&c) => ALLOW,
                 c if DEADLY.contains(&c) => KILL,
-                // All arguments are 9: another descriptor; no execute bit.
-                libc::SYS_mmap | libc::SYS_mprotect => ALLOW,
+                // All arguments are 9: another descriptor, a file; but no execute bit.
+                libc::SYS_mprotect => ALLOW,
                 _ => EPERM,
             };
             assert_eq!(got, want, "call {call}: {got:#x}");
@@ -201,6 +208,7 @@ mod tests {
         let (rw, exec) = ((libc::PROT_READ | libc::PROT_WRITE) as u64, libc::PROT_EXEC as u64);
         check(libc::SYS_mmap, [0, 4096, rw, 0x22, 0, 0], ALLOW);
         check(libc::SYS_mmap, [0, 4096, rw | exec, 0x22, 0, 0], EPERM);
+        check(libc::SYS_mmap, [0, 4096, rw, 2, 0, 0], EPERM);
         check(libc::SYS_mprotect, [4096, 4096, exec, 0, 0, 0], EPERM);
         check(libc::SYS_tgkill, [u64::from(PID), 1, 6, 0, 0, 0], ALLOW);
         check(libc::SYS_tgkill, [1, 1, 9, 0, 0, 0], EPERM);

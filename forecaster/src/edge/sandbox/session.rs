@@ -11,7 +11,7 @@ use super::child::Child;
 use super::engine::{Shared, left};
 use super::wire::{self, Failed, Loaded, Wanted, WantedRows, kind};
 use crate::engine::{
-    EngineKind, IoSpec, LoadOptions, Provider, ProviderReport, RowIo, Session, Tensor,
+    EngineChoice, EngineKind, IoSpec, LoadOptions, Provider, ProviderReport, RowIo, Session, Tensor,
 };
 use crate::error::{Check, ForecasterError, WorkerFault};
 
@@ -42,6 +42,7 @@ impl SandboxSession {
     pub(super) fn open(
         shared: Arc<Shared>,
         model: &[u8],
+        choice: EngineChoice,
         options: &LoadOptions,
     ) -> Result<Self, ForecasterError> {
         let limit = shared.config.limits.max_model_bytes;
@@ -49,7 +50,7 @@ impl SandboxSession {
             let detail = format!("the model has {} bytes, allowed are {limit}", model.len());
             return Err(ForecasterError::check(Check::Size, detail));
         }
-        let wanted = wanted(&shared, options)?;
+        let wanted = wanted(choice, options)?;
         let model: Arc<[u8]> = Arc::from(model);
         let (child, cage, loaded) = start(&shared, &wanted, &model)?;
         let report =
@@ -163,7 +164,7 @@ fn engine(loaded: &Loaded) -> EngineKind {
     EngineKind::ALL.into_iter().find(|k| k.name() == loaded.engine).unwrap_or(EngineKind::Ort)
 }
 
-fn wanted(shared: &Shared, options: &LoadOptions) -> Result<Wanted, ForecasterError> {
+fn wanted(choice: EngineChoice, options: &LoadOptions) -> Result<Wanted, ForecasterError> {
     let too_large = || ForecasterError::worker(WorkerFault::Oversize, "the constant inputs are too large");
     let small = |n: usize| u32::try_from(n).map_err(|_| too_large());
     let rows = match &options.rows {
@@ -180,8 +181,7 @@ fn wanted(shared: &Shared, options: &LoadOptions) -> Result<Wanted, ForecasterEr
             })
         }
     };
-    let choice = shared.config.choice.name().to_owned();
-    Ok(Wanted { choice, max_batch: small(options.max_batch.max(1))?, rows })
+    Ok(Wanted { choice: choice.name().to_owned(), max_batch: small(options.max_batch.max(1))?, rows })
 }
 
 /// A caged worker with the model loaded, all within the load limit.
@@ -220,7 +220,7 @@ fn translate(failed: &Failed) -> ForecasterError {
     let text = wire::tame(&failed.text);
     let bare = |prefix: &str| text.strip_prefix(prefix).unwrap_or(&text).to_owned();
     if let Some(check) = Check::ALL.iter().find(|c| c.code() == failed.code) {
-        return ForecasterError::check(*check, text);
+        return ForecasterError::check(*check, bare(&format!("bundle refused ({check}): ")));
     }
     match failed.code.as_str() {
         code if code == WorkerFault::Memory.code() => ForecasterError::worker(WorkerFault::Memory, text),

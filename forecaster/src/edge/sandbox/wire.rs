@@ -5,7 +5,6 @@
 
 use minicbor::{Decode, Encode};
 
-use super::cage::CageReport;
 use crate::engine::{Data, Dtype, IoSpec, Tensor};
 
 /// Bytes of a head.
@@ -299,7 +298,7 @@ mod tests {
             let _ = Head::read(&bytes);
             let _ = read_floats(&bytes, &mut Vec::new());
             let _ = minicbor::decode::<Loaded>(&bytes);
-            let _ = minicbor::decode::<CageReport>(&bytes);
+            let _ = minicbor::decode::<super::super::cage::CageReport>(&bytes);
         }
 
         #[test]
