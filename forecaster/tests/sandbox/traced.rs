@@ -24,7 +24,7 @@ fn strace() -> Option<PathBuf> {
 /// The worker under `strace`, which writes its calls to a file.
 fn traced(strace: &Path, log: &Path, config: &SandboxConfig) -> SandboxEngine {
     let args = ["-f", "-qq", "-e", "trace=file,network,process,desc,seccomp", "-o"];
-    let mut args: Vec<_> = args.iter().map(Into::into).collect();
+    let mut args: Vec<std::ffi::OsString> = args.iter().map(Into::into).collect();
     args.push(log.into());
     args.push(worker().program.into_os_string());
     let mut config = config.clone();
@@ -35,15 +35,18 @@ fn traced(strace: &Path, log: &Path, config: &SandboxConfig) -> SandboxEngine {
     SandboxEngine::new(config)
 }
 
-/// The calls after the lockdown, without reading, writing and the end.
+/// The calls after the lockdown that should not be there: everything that opens, connects or starts, tried or done, and
+/// whatever else is about files, networks or processes unless it was refused.
 fn after_lockdown(log: &str) -> Option<Vec<&str>> {
     let at = log.rfind(MARKER)?;
     let quiet = ["read(0", "write(0", "exit_group(", "exit(", "mmap(", "munmap(", "mremap(", "+++ ", "--- "];
-    let call = |line: &&str| {
-        let line = line.split_once(char::is_whitespace).map_or("", |(_, call)| call.trim_start());
-        !line.is_empty() && !quiet.iter().any(|q| line.starts_with(q)) && !line.starts_with("<... ")
+    let never = ["open", "creat", "exec", "socket", "connect", "bind", "accept", "clone", "fork", "vfork", "ptrace"];
+    let bad = |line: &&str| {
+        let call = line.split_once(char::is_whitespace).map_or("", |(_, call)| call.trim_start());
+        let quiet = call.is_empty() || quiet.iter().any(|q| call.starts_with(q));
+        !quiet && (never.iter().any(|n| call.starts_with(n)) || !call.contains("= -1 EPERM"))
     };
-    Some(log[at..].lines().skip(1).filter(call).collect())
+    Some(log[at..].lines().skip(1).filter(bad).collect())
 }
 
 #[test]
@@ -67,24 +70,21 @@ fn no_hostile_model_opens_connects_or_starts_anything() {
     eprintln!("{caged} hostile models under strace: nothing opened, connected or started after the lockdown");
 }
 
-/// The proof would be empty if the trace saw nothing.
+/// The proof would be empty if the trace did not see what is tried.
 #[test]
 fn the_trace_sees_an_attempt() {
     let (Some(strace), Some(config)) = (strace(), config()) else { return };
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("attempts.trace");
-    let attempts = traced(&strace, &log, &config).attempts();
-    assert!(attempts.iter().all(|a| a.contained), "{attempts:?}");
-    // Each attempt overwrites the file; the last one only allocates, so ask for one that opens.
-    let args: Vec<_> = ["-f", "-qq", "-A", "-e", "trace=file,network,process,desc,seccomp", "-o"]
-        .iter()
-        .map(Into::into)
-        .chain([log.clone().into(), worker().program.into_os_string()])
-        .collect();
-    let config = SandboxConfig { worker: WorkerCommand { program: strace, args }, ..config };
-    SandboxEngine::new(config).attempts();
+    let mut engine_config = traced(&strace, &log, &config).config().clone();
+    // Each attempt is a process of its own: append.
+    engine_config.worker.args.insert(0, "-A".into());
+    SandboxEngine::new(engine_config).attempts();
     let text = fs::read_to_string(&log).unwrap();
     for seen in ["\"/etc/passwd\"", "socket(AF_INET", "execve(\"/bin/true\"", "= -1 EPERM"] {
         assert!(text.contains(seen), "{seen} is not in the trace");
     }
+    let last = text.rfind(MARKER).unwrap();
+    let first = text.find("\"/etc/passwd\"").unwrap();
+    assert!(first < last && !after_lockdown(&text[..last]).unwrap().is_empty());
 }

@@ -81,8 +81,9 @@ pub(super) fn shut(bars: &Bars) -> CageReport {
 }
 
 fn environment() -> Result<String, String> {
-    match std::env::vars_os().count() {
-        0 => Ok("empty".to_owned()),
+    let (name, value) = super::ONLY_VARIABLE;
+    match std::env::vars_os().filter(|(n, v)| n != name || v != value).count() {
+        0 => Ok(format!("empty but for {name}")),
         n => Err(format!("{n} variables were inherited")),
     }
 }

@@ -40,6 +40,7 @@ impl Child {
         command
             .args(&worker.args)
             .env_clear()
+            .env(super::ONLY_VARIABLE.0, super::ONLY_VARIABLE.1)
             .current_dir("/")
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::null())

@@ -30,7 +30,11 @@ pub use escape::Attempt;
 
 use crate::engine::EngineChoice;
 
-/// How a worker process is started; descriptor 0 is its socket, its environment is empty.
+/// The one variable a worker is given. Without it ONNX Runtime (from 1.29) starts a thread, opens a database in the
+/// home folder and reports to its maker before it has seen a model; the thread would stay outside the cage.
+pub(crate) const ONLY_VARIABLE: (&str, &str) = ("ORT_DISABLE_TELEMETRY", "1");
+
+/// How a worker process is started; descriptor 0 is its socket, its environment is empty but for one variable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WorkerCommand {
     /// The program; absolute.
