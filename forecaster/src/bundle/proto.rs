@@ -7,8 +7,8 @@ use crate::error::{Check, ForecasterError};
 pub(super) enum Value<'a> {
     /// Wire type 0.
     Varint(u64),
-    /// Wire types 1 and 5: not needed here, only skipped.
-    Fixed,
+    /// Wire types 1 and 5: eight or four bytes, little-endian.
+    Fixed(&'a [u8]),
     /// Wire type 2: text, bytes, a packed list or a message.
     Bytes(&'a [u8]),
 }
@@ -33,6 +33,30 @@ impl<'a> Value<'a> {
     /// The text, or an error.
     pub(super) fn text(self, what: &str) -> Result<&'a str, ForecasterError> {
         std::str::from_utf8(self.bytes(what)?).map_err(|_| bad(&format!("{what} is not UTF-8")))
+    }
+}
+
+/// The numbers of a packed list, or of one element of an unpacked one.
+pub(super) fn varints(value: Value<'_>, mut each: impl FnMut(u64)) -> Result<(), ForecasterError> {
+    match value {
+        Value::Varint(v) => each(v),
+        Value::Bytes(packed) => {
+            let mut list = Fields::new(packed);
+            while !list.rest.is_empty() {
+                each(list.varint()?);
+            }
+        }
+        Value::Fixed(_) => return Err(bad("a list of numbers is not packed as such")),
+    }
+    Ok(())
+}
+
+/// The bytes of a packed list of numbers of `width` bytes, or of one element of an unpacked one.
+pub(super) fn fixed_bytes(value: Value<'_>, width: usize) -> Result<&[u8], ForecasterError> {
+    match value {
+        Value::Fixed(bytes) if bytes.len() == width => Ok(bytes),
+        Value::Bytes(packed) => Ok(packed),
+        _ => Err(bad("a list of floats is not packed as such")),
     }
 }
 
@@ -73,14 +97,18 @@ impl<'a> Fields<'a> {
 
     fn field(&mut self) -> Result<(u64, Value<'a>), ForecasterError> {
         let key = self.varint()?;
+        // Some readers cut a key to 32 bits and see another field than we do.
+        if key > u64::from(u32::MAX) {
+            return Err(bad("a field number is longer than 32 bits"));
+        }
         let value = match key & 7 {
             0 => Value::Varint(self.varint()?),
-            1 => self.take(8).map(|_| Value::Fixed)?,
+            1 => Value::Fixed(self.take(8)?),
             2 => {
                 let length = self.varint()?;
                 Value::Bytes(self.take(length)?)
             }
-            5 => self.take(4).map(|_| Value::Fixed)?,
+            5 => Value::Fixed(self.take(4)?),
             other => return Err(bad(&format!("wire type {other} is not used by ONNX"))),
         };
         match key >> 3 {

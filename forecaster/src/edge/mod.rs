@@ -1,8 +1,10 @@
 //! Where the world begins: ONNX Runtime, inference threads, files; nothing here decides what a miner says.
 
 pub mod bundle_dir;
+pub mod bundle_tar;
 pub mod check;
 pub mod engines;
+pub mod import;
 pub mod key_file;
 pub mod lane;
 pub mod library;

@@ -10,7 +10,7 @@ pub mod sections;
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
-use crate::engine::{Data, Dtype, RowIo, Tensor};
+use crate::engine::{Data, Dim, Dtype, RowIo, Tensor};
 use crate::error::{Check, ForecasterError};
 use crate::features::{self, FeatureSet};
 pub use normalise::Normaliser;
@@ -112,6 +112,40 @@ impl Manifest {
         Normaliser::of(self)
     }
 
+    /// The input that [normalise] is about in a bundle without features: the first f32 input of source `caller` with a
+    /// fixed last dimension. Every stretch of that length is one row of it.
+    pub fn normalised_input(&self) -> Option<&InputSection> {
+        let rows = |i: &&InputSection| {
+            i.source == Source::Caller
+                && i.dtype == Dtype::F32
+                && matches!(i.shape.last(), Some(Dim::Fixed(n)) if *n > 0)
+        };
+        if self.features.is_some() { None } else { self.inputs.iter().find(rows) }
+    }
+
+    /// How many numbers [normalise] has a mean and a scale for.
+    fn normalised_width(&self) -> usize {
+        let last = |i: &InputSection| match i.shape.last() {
+            Some(Dim::Fixed(n)) => *n as usize,
+            _ => 0,
+        };
+        match &self.features {
+            Some(f) => f.names.len(),
+            None => self.normalised_input().map_or(0, last),
+        }
+    }
+
+    /// Normalises what a caller gives, in place; a bundle of feature rows is left to [`Manifest::normaliser`].
+    pub fn normalise_inputs(&self, inputs: &mut [Tensor]) {
+        let (Some(input), width) = (self.normalised_input(), self.normalised_width()) else { return };
+        let normaliser = self.normaliser();
+        for tensor in inputs.iter_mut().filter(|t| t.name == input.name) {
+            if let Data::F32(values) = &mut tensor.data {
+                values.chunks_exact_mut(width.max(1)).for_each(|row| normaliser.apply(row));
+            }
+        }
+    }
+
     /// The answer: the first output.
     pub fn answer(&self) -> &OutputSection {
         self.outputs.first().expect("a checked manifest has an output")
@@ -144,9 +178,23 @@ impl Manifest {
     }
 }
 
-/// The tensor of a constant input; `None` when it has a free dimension or no value.
+/// The tensor of a constant input; `None` when it has a free dimension, no value, or a number that is none of its type.
 pub fn constant(input: &InputSection) -> Option<Tensor> {
     let value = input.value.as_ref()?;
+    let whole = |low: f64, high: f64| value.iter().all(|x| x.fract() == 0.0 && (low..=high).contains(x));
+    // Integers beyond 2^53 are not all numbers of TOML's floats.
+    let exact = 9_007_199_254_740_992.0;
+    let sound = match input.dtype {
+        Dtype::F32 => value.iter().all(|x| (*x as f32).is_finite()),
+        Dtype::F64 => value.iter().all(|x| x.is_finite()),
+        Dtype::I32 => whole(f64::from(i32::MIN), f64::from(i32::MAX)),
+        Dtype::I64 => whole(-exact, exact),
+        Dtype::U8 => whole(0.0, 255.0),
+        Dtype::Bool => whole(0.0, 1.0),
+    };
+    if !sound {
+        return None;
+    }
     let data = match input.dtype {
         Dtype::F32 => Data::F32(value.iter().map(|x| *x as f32).collect()),
         Dtype::F64 => Data::F64(value.clone()),

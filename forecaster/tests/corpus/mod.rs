@@ -129,11 +129,6 @@ fn int(name: &str, value: i64) -> Msg {
     Msg::default().text(1, name).int(3, value as u64).int(20, 2)
 }
 
-/// An attribute that is a list of integers.
-fn ints(name: &str, values: &[i64]) -> Msg {
-    values.iter().fold(Msg::default().text(1, name), |m, v| m.int(8, *v as u64)).int(20, 7)
-}
-
 /// An attribute that is text.
 fn text(name: &str, value: &str) -> Msg {
     Msg::default().text(1, name).text(4, value).int(20, 3)
