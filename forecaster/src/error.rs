@@ -132,6 +132,59 @@ checks! {
     Trees = "c21_trees",
 }
 
+macro_rules! worker_faults {
+    ($($(#[$doc:meta])* $name:ident = $code:literal),* $(,)?) => {
+        /// How the caged process of a model failed. The texts never change; new ones are added at the end.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum WorkerFault {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl WorkerFault {
+            /// Every fault, for documents and tests.
+            pub const ALL: &[Self] = &[$(Self::$name),*];
+
+            /// The stable text of the fault.
+            pub const fn code(self) -> &'static str {
+                match self { $(Self::$name => $code),* }
+            }
+        }
+    };
+}
+
+worker_faults! {
+    /// The process could not be started, or ended before it was caged.
+    NotStarted = "worker_not_started",
+    /// A layer of the cage is not in force and the operator wants all.
+    CageIncomplete = "cage_incomplete",
+    /// Loading took longer than its limit; the process was killed.
+    LoadTimeout = "worker_load_timeout",
+    /// A run took longer than its limit; the process was killed.
+    RunTimeout = "worker_run_timeout",
+    /// The model wanted more memory than its limit.
+    Memory = "worker_memory",
+    /// The process used up its processor time.
+    Cpu = "worker_cpu",
+    /// The process died by a signal or ended by itself.
+    Crashed = "worker_crashed",
+    /// The process asked for what no model needs and was killed for it.
+    Violation = "worker_violation",
+    /// The process said what is no answer.
+    Garbage = "worker_garbage",
+    /// The process wanted to say more than an answer may hold.
+    Oversize = "worker_oversize",
+    /// The process failed a moment ago and is not started again yet.
+    Restarting = "worker_restarting",
+    /// The model failed too often and is off for a while.
+    BreakerOpen = "model_breaker_open",
+}
+
+impl fmt::Display for WorkerFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}
+
 impl fmt::Display for Check {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.code())
@@ -296,6 +349,14 @@ pub enum ForecasterError {
         /// How many numbers one answer has.
         width: usize,
     },
+    /// The caged process of a model failed.
+    #[error("the model's worker process failed ({fault}): {detail}")]
+    Worker {
+        /// How.
+        fault: WorkerFault,
+        /// What was seen.
+        detail: String,
+    },
 }
 
 fn list(paths: &[PathBuf]) -> String {
@@ -332,6 +393,7 @@ impl ForecasterError {
             Self::ReloadMismatch { .. } => "reload_mismatch",
             Self::Store { .. } => "model_store",
             Self::NotAProbability { .. } => "not_a_probability",
+            Self::Worker { fault, .. } => fault.code(),
         }
     }
 
@@ -351,8 +413,15 @@ impl ForecasterError {
             Self::NotAProbability { width } => Self::NotAProbability { width: *width },
             Self::RowWidth { got, want } => Self::RowWidth { got: *got, want: *want },
             Self::Run(text) => Self::Run(text.clone()),
+            Self::Worker { fault, detail } => Self::Worker { fault: *fault, detail: detail.clone() },
             other => Self::Run(other.to_string()),
         }
+    }
+
+    /// A failed worker process.
+    #[cfg(feature = "edge")]
+    pub(crate) fn worker(fault: WorkerFault, detail: impl Into<String>) -> Self {
+        Self::Worker { fault, detail: detail.into() }
     }
 
     /// A failed bundle check.

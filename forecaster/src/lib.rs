@@ -22,7 +22,7 @@ pub mod trees;
 pub use bundle::Bundle;
 pub use config::{FeatureChoice, MinerConfig, Strategy};
 pub use engine::{Device, EngineChoice, EngineKind, Provider, ProviderReport};
-pub use error::{Check, ForecasterError};
+pub use error::{Check, ForecasterError, WorkerFault};
 pub use history::History;
 pub use machine::{AbstainReason, Counters, Forecaster, ForecasterInput, ForecasterOutput};
 pub use manifest::Manifest;

@@ -55,6 +55,7 @@ impl Cast {
             name: self.name.clone(),
             kind: self.kind.clone(),
             stake: MINER_STAKE,
+            host: None,
         }
     }
 

@@ -4,7 +4,7 @@ use minicbor::{Decode, Encode};
 
 use crate::account::{AccountCommand, Usage};
 use crate::fixed::{Micros, Ppm};
-use crate::id::{MinerId, ValidatorId, derive};
+use crate::id::{AccountId, MinerId, ValidatorId, derive};
 use crate::prediction::{Commitment, Reveal};
 use crate::question::Question;
 use crate::resolution::ResolutionReport;
@@ -70,6 +70,29 @@ pub struct MinerJoined {
     /// The stake it brings.
     #[n(3)]
     pub stake: Micros,
+    /// What its host takes of its earnings; none for a miner that runs itself.
+    #[n(4)]
+    pub host: Option<HostFee>,
+}
+
+/// What an operator takes for running a miner's model: a part of the miner's cash earnings, rounded down.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct HostFee {
+    /// The part.
+    #[n(0)]
+    pub part: Ppm,
+    /// Whom it is owed.
+    #[n(1)]
+    pub account: AccountId,
+}
+
+impl HostFee {
+    /// The fee on earnings of this many micro-units: never negative, never more than them, rounded down.
+    pub fn of(&self, earned: u64) -> u64 {
+        let one = u128::from(Ppm::ONE.0);
+        let part = u128::from(self.part.0).min(one);
+        u64::try_from(u128::from(earned) * part / one).unwrap_or(earned)
+    }
 }
 
 /// A validator's signed root of an epoch.

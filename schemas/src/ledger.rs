@@ -55,6 +55,9 @@ pub enum LedgerAccount {
     /// What a miner is owed.
     #[n(10)]
     MinerPayable(#[n(0)] MinerId),
+    /// What a host of miners is owed.
+    #[n(11)]
+    HostPayable(#[n(0)] AccountId),
 }
 
 impl fmt::Display for LedgerAccount {
@@ -71,6 +74,7 @@ impl fmt::Display for LedgerAccount {
             Self::DataFees => f.write_str("fee:data"),
             Self::ValidatorPayable(v) => write!(f, "val:{v}:payable"),
             Self::MinerPayable(m) => write!(f, "miner:{m}:payable"),
+            Self::HostPayable(a) => write!(f, "host:{a}:payable"),
         }
     }
 }

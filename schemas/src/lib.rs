@@ -35,7 +35,7 @@ pub use id::{
     AccountId, BundleId, CommitHash, MinerId, QuestionId, SignalId, SubscriptionId, UnitId, ValidatorId,
 };
 pub use inference::{InferenceRequest, InferenceResult};
-pub use intake::{EpochVote, Intake, MinerJoined, NetworkRules, ValidatorSeat};
+pub use intake::{EpochVote, HostFee, Intake, MinerJoined, NetworkRules, ValidatorSeat};
 pub use ledger::{Asset, LedgerAccount, Posting, Txn, TxnKind};
 pub use market::{FeedState, IndexTick, Market, MarketEvent, MarketId, Quote, Venue, VenueResolution};
 pub use prediction::{Commitment, Reveal};

@@ -120,6 +120,10 @@ impl Validator {
         ensure(!self.miners.contains_key(&joined.miner), RejectCode::DuplicateMiner)?;
         ensure(is_text(&joined.name) && is_text(&joined.kind), RejectCode::InvalidName)?;
         ensure((1..=MAX_AMOUNT).contains(&joined.stake.0), RejectCode::InvalidAmount)?;
+        if let Some(host) = &joined.host {
+            ensure(is_name(&host.account.0), RejectCode::InvalidName)?;
+            ensure(host.part.is_valid(), RejectCode::InvalidAmount)?;
+        }
         ensure(has_room(self.miners.len(), self.limits.max_miners), RejectCode::LimitReached)?;
         let stake = |account, amount| leg(account, Asset::Stake, amount);
         let legs = vec![

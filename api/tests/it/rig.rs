@@ -314,6 +314,7 @@ impl Rig {
                 name: format!("miner-{n}"),
                 kind: "model".into(),
                 stake: Micros(1_000_000 * i64::from(n)),
+                host: None,
             })
         };
         let mut ledger = self.house.ledger.lock().unwrap();

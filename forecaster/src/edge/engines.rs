@@ -8,6 +8,7 @@ use super::library::Search;
 use super::model::Model;
 use super::ort_engine::OrtEngine;
 use super::rten_engine::RtenEngine;
+use super::sandbox::SandboxEngine;
 use crate::bundle::{Bundle, BundleLimits, ModelFacts};
 use crate::engine::{Device, Engine, EngineChoice, EngineKind, LoadOptions, Session};
 use crate::error::ForecasterError;
@@ -21,6 +22,8 @@ static WARNED: AtomicBool = AtomicBool::new(false);
 pub struct Engines {
     ort: Result<OrtEngine, Arc<ForecasterError>>,
     choice: EngineChoice,
+    /// Where strangers' models run instead.
+    cage: Option<SandboxEngine>,
 }
 
 impl Engines {
@@ -28,7 +31,13 @@ impl Engines {
     ///
     /// A missing library is an error only where ONNX Runtime is needed.
     pub fn new(library: Result<OrtEngine, ForecasterError>, choice: EngineChoice) -> Self {
-        Self { ort: library.map_err(Arc::new), choice }
+        Self { ort: library.map_err(Arc::new), choice, cage: None }
+    }
+
+    /// Every model in a caged process of its own; nothing is loaded into this process.
+    pub fn caged(cage: SandboxEngine) -> Self {
+        let none = ForecasterError::Engine { engine: "ort", reason: "it is inside the cage only".to_owned() };
+        Self { cage: Some(cage), ..Self::new(Err(none), EngineChoice::Auto) }
     }
 
     /// The engines with ONNX Runtime if the search finds it.
@@ -95,6 +104,9 @@ impl Engines {
         choice: EngineChoice,
         options: &LoadOptions,
     ) -> Result<Box<dyn Session>, ForecasterError> {
+        if let Some(cage) = &self.cage {
+            return cage.load_as(model, choice, options);
+        }
         let kind = match choice {
             EngineChoice::Only(kind) => kind,
             EngineChoice::Auto => self.auto(model, options)?,

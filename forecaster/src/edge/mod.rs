@@ -18,6 +18,7 @@ mod ort_session;
 pub mod probe;
 pub mod raw_ort;
 pub mod rten_engine;
+pub mod sandbox;
 mod tensors;
 
 pub use check::{CheckOptions, CheckReport, Finding, check, check_with};
@@ -36,3 +37,4 @@ pub use model::Model;
 pub use ort_engine::OrtEngine;
 pub use probe::{Probe, probe};
 pub use reload::{Prepared, Reloaded, prepare};
+pub use sandbox::SandboxEngine;

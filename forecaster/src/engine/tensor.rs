@@ -78,22 +78,27 @@ impl Dim {
 }
 
 /// Name, element type and shape of an input or output.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Encode, Decode)]
 pub struct TensorSpec {
     /// Its name in the graph.
+    #[n(0)]
     pub name: String,
     /// Its element type; `None` when it is no tensor or of a type no bundle may use.
+    #[n(1)]
     pub dtype: Option<Dtype>,
     /// Its shape as declared; `None` when the file declares none.
+    #[n(2)]
     pub shape: Option<Vec<Dim>>,
 }
 
 /// All inputs and outputs of a loaded model, in the graph's order.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Encode, Decode)]
 pub struct IoSpec {
     /// What it takes.
+    #[n(0)]
     pub inputs: Vec<TensorSpec>,
     /// What it gives.
+    #[n(1)]
     pub outputs: Vec<TensorSpec>,
 }
 

@@ -162,6 +162,17 @@ fn registry_intakes() -> Vec<(&'static str, Intake)> {
                 name: "alice".into(),
                 kind: "model".into(),
                 stake: Micros(1_000_000_000),
+                host: None,
+            }),
+        ),
+        (
+            "miner-hosted",
+            Intake::Miner(MinerJoined {
+                miner: miner(),
+                name: "bob".into(),
+                kind: "model".into(),
+                stake: Micros(1_000_000_000),
+                host: Some(HostFee { part: Ppm(200_000), account: AccountId::new("operator").unwrap() }),
             }),
         ),
         ("question", Intake::Question(question())),

@@ -211,11 +211,17 @@ fn registry() {
         name: "nine".into(),
         kind: "model".into(),
         stake: Micros(0),
+        host: None,
     };
     let no_stake = Intake::Miner(joined.clone());
     joined.stake = Micros(i64::MAX);
     let too_much = Intake::Miner(joined.clone());
     joined.stake = Micros(1);
+    let hosted = |part, account: &str| {
+        let host = schemas::HostFee { part: schemas::Ppm(part), account: schemas::AccountId(account.into()) };
+        Intake::Miner(schemas::MinerJoined { host: Some(host), ..joined.clone() })
+    };
+    let (greedy, to_nobody) = (hosted(1_000_001, "operator"), hosted(1, "no name!"));
     joined.name = String::new();
     let nameless = Intake::Miner(joined);
     let invalid = RejectCode::InvalidRules;
