@@ -142,10 +142,11 @@ pub(crate) fn raw(
 /// The ten numbers; some are not finite when the strike is not positive.
 fn compute(history: &History, target: &Target, spot: f64, length_ns: i64) -> [f64; WIDTH] {
     let now = target.opens_at;
-    let grid = grid(history, now, length_ns);
+    let (grid, reach) = grid(history, now, length_ns);
+    let grid = &grid[..reach];
     let moneyness = libm::log(spot / target.strike.as_f64());
     let tau = seconds(target.resolves_at.since(now)).max(1.0);
-    let (vol_15m, vol_60m) = (volatility(&grid, 900), volatility(&grid, LOOKBACK_S));
+    let (vol_15m, vol_60m) = (volatility(grid, 900), volatility(grid, LOOKBACK_S));
     let back = |window_s: i64| {
         let reach = (window_s * NANOS_PER_SEC).min(length_ns);
         let then = history.at(now.plus(-reach)).map_or(f64::NAN, |p| p.value.as_f64());
@@ -166,12 +167,15 @@ fn compute(history: &History, target: &Target, spot: f64, length_ns: i64) -> [f6
     ]
 }
 
-/// Prices at 0, 10, 20 … seconds back, as far as the history and the lookback reach.
-fn grid(history: &History, now: Timestamp, length_ns: i64) -> Vec<f64> {
+/// Prices at 0, 10, 20 … seconds back, as far as the history and the lookback reach, and how many they are.
+fn grid(history: &History, now: Timestamp, length_ns: i64) -> ([f64; STEPS as usize + 1], usize) {
     let steps = STEPS.min(length_ns / (STEP_S * NANOS_PER_SEC));
-    let value =
-        |k: i64| history.at(now.plus(-k * STEP_S * NANOS_PER_SEC)).map_or(f64::NAN, |p| p.value.as_f64());
-    (0..=steps).map(value).collect()
+    let mut grid = [f64::NAN; STEPS as usize + 1];
+    for (k, slot) in (0..=steps).zip(&mut grid) {
+        let then = now.plus(-k * STEP_S * NANOS_PER_SEC);
+        *slot = history.at(then).map_or(f64::NAN, |p| p.value.as_f64());
+    }
+    (grid, steps as usize + 1)
 }
 
 /// Square root of the mean squared 60-second log return over the window, per square root of a second.
