@@ -126,7 +126,11 @@ impl Stream {
                     starts_at: query.starts_at,
                     resolves_at: query.resolves_at,
                 };
-                let row = updown::raw(history, &target, gate.min_history_ns, gate.max_input_age_ns)?;
+                let mut row = updown::raw(history, &target, gate.min_history_ns, gate.max_input_age_ns)?;
+                if query.strike.0 <= 0 {
+                    // Without a strike the clipped z would look like a certainty.
+                    updown::OF_STRIKE.into_iter().for_each(|i| row[i] = f32::NAN);
+                }
                 admit(&row, &updown::SPECS, gate.needs, out)
             }
         }

@@ -21,12 +21,15 @@ pub const LOOKBACK_S: i64 = 3600;
 /// The set, for manifests.
 pub const SET: super::FeatureSet =
     super::FeatureSet { name: FEATURE_SET, names: &NAMES, specs: &SPECS, lookback_s: LOOKBACK_S as u32 };
+/// The features that hang on the strike.
+pub(crate) const OF_STRIKE: [usize; 3] = [0, 7, 8];
 /// Least volatility per square root of a second: below it an index did not move at all.
 pub const VOL_FLOOR: f64 = 1e-7;
 /// Where z is clipped.
 pub const Z_CLIP: f64 = 8.0;
 
 const SHORT: &str = "less history than the miner's bound (120 s)";
+const Z_SHORT: &str = "the same, or the strike is not positive";
 const ROOT: &str = "1/√s";
 
 const fn spec(
@@ -66,8 +69,8 @@ pub const SPECS: [Spec; WIDTH] = [
         [-1.0, 1.0],
         SHORT,
     ),
-    spec("z_15m", "log_moneyness / (vol_15m · √tau_s), clipped to ±8", "σ", [-Z_CLIP, Z_CLIP], SHORT),
-    spec("z_60m", "log_moneyness / (vol_60m · √tau_s), clipped to ±8", "σ", [-Z_CLIP, Z_CLIP], SHORT),
+    spec("z_15m", "log_moneyness / (vol_15m · √tau_s), clipped to ±8", "σ", [-Z_CLIP, Z_CLIP], Z_SHORT),
+    spec("z_60m", "log_moneyness / (vol_60m · √tau_s), clipped to ±8", "σ", [-Z_CLIP, Z_CLIP], Z_SHORT),
     spec("elapsed_s", "seconds since the start", "s", [-1e7, 1e7], "never"),
 ];
 

@@ -29,7 +29,10 @@ fn check(name: &str, facts: &[Fact], at_ns: i64) -> usize {
 #[test]
 fn every_formula_agrees_with_a_second_implementation() {
     let without = |facts: Vec<Fact>, from: i64, to: i64| -> Vec<Fact> {
-        facts.into_iter().filter(|(known, _)| *known < secs(NOW_S - from) || *known > secs(NOW_S - to)).collect()
+        facts
+            .into_iter()
+            .filter(|(known, _)| *known < secs(NOW_S - from) || *known > secs(NOW_S - to))
+            .collect()
     };
     let known = market::WIDTH - market::book::SPECS.len() - market::spot::SPECS.len();
     for seed in 0..4 {
@@ -43,7 +46,11 @@ fn every_formula_agrees_with_a_second_implementation() {
     check("a gap of 40 s", &without(walk(7, 3700), 200, 160), SECOND);
     check("a gap of 3 min", &without(walk(8, 3700), 400, 220), SECOND);
     check("20 s old", &without(walk(9, 3700), 20, -9), SECOND);
-    check("a minute candle's closes", &walk(3, 3700).into_iter().filter(|(k, _)| k.secs() % 60 == 0).collect::<Vec<_>>(), SECOND);
+    check(
+        "a minute candle's closes",
+        &walk(3, 3700).into_iter().filter(|(k, _)| k.secs() % 60 == 0).collect::<Vec<_>>(),
+        SECOND,
+    );
 }
 
 #[test]

@@ -18,7 +18,12 @@ fn each_reason_has_its_code_and_names_the_feature() {
     let cases = vec![
         ("nothing", vec![], "ret_60s", "feature_missing"),
         ("a stale index", vec![calm(NOW_S - 40, 100.0)], "log_moneyness", "feature_stale"),
-        ("a short history", vec![calm(NOW_S - 40, 100.0), calm(NOW_S, 100.0)], "ret_60s", "feature_short_history"),
+        (
+            "a short history",
+            vec![calm(NOW_S - 40, 100.0), calm(NOW_S, 100.0)],
+            "ret_60s",
+            "feature_short_history",
+        ),
         // 62,950 is far from 100.
         ("far off", vec![calm(NOW_S, 100.0)], "log_moneyness", "feature_out_of_range"),
         ("no quote", walk(1, 3700), "mkt_edge", ""),
@@ -29,7 +34,11 @@ fn each_reason_has_its_code_and_names_the_feature() {
         let got = row(&mut state(&facts), now, &needing(&[feature]));
         let told = got.as_ref().err().map(|no| AbstainReason::no_row(*no, &market::SET));
         assert_eq!(told.as_ref().map_or("", AbstainReason::code), code, "{name}");
-        assert_eq!(told.as_ref().and_then(AbstainReason::feature), (!code.is_empty()).then_some(feature), "{name}");
+        assert_eq!(
+            told.as_ref().and_then(AbstainReason::feature),
+            (!code.is_empty()).then_some(feature),
+            "{name}"
+        );
         // The same records give a row to who needs something else.
         let other = row(&mut state(&facts), now, &needing(&["tau_s", "day_sin"]));
         assert!(other.is_ok_and(|row| row.iter().all(|x| x.is_finite())), "{name}");
@@ -43,7 +52,8 @@ fn each_reason_has_its_code_and_names_the_feature() {
 
 #[test]
 fn updown_rows_pass_the_same_gate() {
-    let facts: Vec<_> = (0..=300).map(|s| tick(secs(NOW_S - 300 + s), secs(NOW_S - 300 + s), 63_000.0)).collect();
+    let facts: Vec<_> =
+        (0..=300).map(|s| tick(secs(NOW_S - 300 + s), secs(NOW_S - 300 + s), 63_000.0)).collect();
     let mut stream = Stream::new(&updown::SET, 1000);
     for (known_at, event) in &facts {
         stream.apply(*known_at, event);

@@ -2,7 +2,9 @@
 //! feature code gives without any miner.
 
 use forecaster::features::{Gate, Needs, Query, Stream, market};
-use forecaster::{FeatureChoice, Forecaster, ForecasterInput, ForecasterOutput, MinerConfig, MinerKey, Strategy};
+use forecaster::{
+    FeatureChoice, Forecaster, ForecasterInput, ForecasterOutput, MinerConfig, MinerKey, Strategy,
+};
 use schemas::{
     BundleId, Intake, Machine as _, Ppm, Question, QuestionId, Record, Snapshot as _, Timestamp, TopicId,
 };
@@ -17,7 +19,8 @@ fn needs() -> Needs {
 
 fn miner(needs: Needs) -> Forecaster {
     let strategy = Strategy::Model { bundle: BundleId([7; 32]) };
-    let mut config = MinerConfig::new(MinerKey::from_seed([1; 32]).id(), "btc-usd.up-5m", "btc/usd", strategy);
+    let mut config =
+        MinerConfig::new(MinerKey::from_seed([1; 32]).id(), "btc-usd.up-5m", "btc/usd", strategy);
     config.features = Some(FeatureChoice { set: "market-1".to_owned(), needs });
     Forecaster::new(config)
 }
@@ -103,7 +106,7 @@ fn the_rows_of_a_live_run_follow_from_its_journal() {
 
 #[test]
 fn only_what_the_bundle_sees_makes_it_abstain() {
-    let journal = journal(&walk(22, 3_800));
+    let journal = journal(&walk(22, 4_200));
     assert_eq!(rows(&mut miner(needs()), &journal).len(), 20);
     let mut blind = miner(Needs::all(&market::SET));
     let mut out = Vec::new();

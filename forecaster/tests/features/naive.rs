@@ -7,7 +7,7 @@ use schemas::{MarketEvent, Timestamp};
 
 use crate::world::{Fact, NOW_S, SECOND};
 
-pub struct Naive {
+pub(crate) struct Naive {
     at: Timestamp,
     /// (time, dollars) of what was known at `at`, by time.
     ticks: Vec<(Timestamp, f64)>,
@@ -17,7 +17,7 @@ pub struct Naive {
 }
 
 impl Naive {
-    pub fn new(facts: &[Fact], at: Timestamp, strike: f64) -> Self {
+    pub(crate) fn new(facts: &[Fact], at: Timestamp, strike: f64) -> Self {
         let (mut ticks, mut quotes) = (Vec::new(), Vec::new());
         for (known_at, event) in facts.iter().filter(|(known_at, _)| *known_at <= at) {
             match event {
@@ -101,14 +101,16 @@ impl Naive {
 
     fn garman_klass(&self, minutes: i64) -> Option<f64> {
         let candles = self.candles(minutes)?;
-        let one = |[o, h, l, c]: &[f64; 4]| 0.5 * (h / l).ln().powi(2) - (2.0 * LN_2 - 1.0) * (c / o).ln().powi(2);
+        let one =
+            |[o, h, l, c]: &[f64; 4]| 0.5 * (h / l).ln().powi(2) - (2.0 * LN_2 - 1.0) * (c / o).ln().powi(2);
         let mean = candles.iter().map(one).sum::<f64>() / candles.len() as f64;
         Some((mean / 60.0).sqrt().max(1e-7))
     }
 
     fn parkinson(&self) -> Option<f64> {
         let candles = self.candles(15)?;
-        let mean = candles.iter().map(|[_, h, l, _]| (h / l).ln().powi(2)).sum::<f64>() / candles.len() as f64;
+        let mean =
+            candles.iter().map(|[_, h, l, _]| (h / l).ln().powi(2)).sum::<f64>() / candles.len() as f64;
         Some((mean / (4.0 * LN_2) / 60.0).sqrt().max(1e-7))
     }
 
@@ -127,7 +129,7 @@ impl Naive {
     }
 
     /// Every feature that the test's records can give.
-    pub fn all(&self) -> Vec<(String, Option<f64>)> {
+    pub(crate) fn all(&self) -> Vec<(String, Option<f64>)> {
         let mut out: Vec<(String, Option<f64>)> = Vec::new();
         let mut put = |name: &str, value: Option<f64>| out.push((name.to_owned(), value));
         for seconds in [10, 30, 60, 120, 300, 900, 1800, 3600] {
@@ -154,18 +156,25 @@ impl Naive {
         let r = self.returns(900, 10, 15);
         let sum = |r: &[f64]| r.iter().map(|r| r * r).sum::<f64>();
         let bipower = |r: &[f64]| PI / 2.0 * r.windows(2).map(|p| (p[0] * p[1]).abs()).sum::<f64>();
-        let share = |r: &Vec<f64>| if sum(r) > 0.0 { (1.0 - bipower(r) / sum(r)).clamp(0.0, 1.0) } else { 0.0 };
+        let share =
+            |r: &Vec<f64>| if sum(r) > 0.0 { (1.0 - bipower(r) / sum(r)).clamp(0.0, 1.0) } else { 0.0 };
         put("jump_share_900s", r.as_ref().map(share));
         let auto = |r: &Vec<f64>| {
             if sum(r) > 0.0 { r.windows(2).map(|p| p[0] * p[1]).sum::<f64>() / sum(r) } else { 0.0 }
         };
         put("autocorr_900s", r.as_ref().map(auto));
-        put("vol_ratio", Some((self.realised(300, 10, 15), self.realised(3600, 60, 60))).and_then(|(a, b)| Some((a? / b?).ln())));
+        put(
+            "vol_ratio",
+            Some((self.realised(300, 10, 15), self.realised(3600, 60, 60)))
+                .and_then(|(a, b)| Some((a? / b?).ln())),
+        );
         self.strike_and_market(&mut put);
         self.calendar(&mut put);
         for i in 0..32 {
             let step = 31 - i;
-            let r = self.covered(320, 15).and_then(|()| Some((self.any(step * 10)? / self.any(step * 10 + 10)?).ln()));
+            let r = self
+                .covered(320, 15)
+                .and_then(|()| Some((self.any(step * 10)? / self.any(step * 10 + 10)?).ln()));
             put(&format!("path_{i:02}"), r);
         }
         out

@@ -20,7 +20,11 @@ fn awkward() -> impl Strategy<Value = Vec<Fact>> {
             facts.push(if kind == 0 {
                 quote(known_at, i64::from(value) * 500, i64::from(value) * 500 + 10_000)
             } else {
-                tick(known_at, Timestamp::from_millis((known_ms - lag) / 500 * 500), 60_000.0 + f64::from(value))
+                tick(
+                    known_at,
+                    Timestamp::from_millis((known_ms - lag) / 500 * 500),
+                    60_000.0 + f64::from(value),
+                )
             });
         }
         facts
@@ -117,7 +121,10 @@ fn a_row_is_the_same_bits_after_other_rows() {
     let (known_at, event) = facts.last().unwrap();
     live.apply(*known_at, event);
     assert_ne!(row(&mut live, at(1), &lenient()).unwrap(), before);
-    assert_eq!(row(&mut live, at(1), &lenient()).unwrap(), row(&mut state(&facts), at(1), &lenient()).unwrap());
+    assert_eq!(
+        row(&mut live, at(1), &lenient()).unwrap(),
+        row(&mut state(&facts), at(1), &lenient()).unwrap()
+    );
 }
 
 #[test]

@@ -2,33 +2,31 @@
 
 use forecaster::features::market::{self, Bounds, MarketState};
 use forecaster::features::{Gate, Needs, Query};
-use schemas::{
-    IndexPrice, IndexTick, Market, MarketEvent, MarketId, Price, Quote, Timestamp, Venue,
-};
+use schemas::{IndexPrice, IndexTick, Market, MarketEvent, MarketId, Price, Quote, Timestamp, Venue};
 
-pub const SYMBOL: &str = "btc/usd";
+pub(crate) const SYMBOL: &str = "btc/usd";
 /// 2026-06-08 13:37:00 UTC, a Monday.
-pub const NOW_S: i64 = 1_780_925_820;
-pub const MILLI: i64 = 1_000_000;
-pub const SECOND: i64 = 1_000_000_000;
+pub(crate) const NOW_S: i64 = 1_780_925_820;
+pub(crate) const MILLI: i64 = 1_000_000;
+pub(crate) const SECOND: i64 = 1_000_000_000;
 
-pub fn secs(s: i64) -> Timestamp {
+pub(crate) fn secs(s: i64) -> Timestamp {
     Timestamp::from_secs(s)
 }
 
-pub fn price(dollars: f64) -> IndexPrice {
+pub(crate) fn price(dollars: f64) -> IndexPrice {
     IndexPrice((dollars * 1e6).round() as i128 * 1_000_000_000_000)
 }
 
-pub fn id() -> MarketId {
+pub(crate) fn id() -> MarketId {
     MarketId { venue: Venue::Polymarket, native: "0xaa".to_owned() }
 }
 
 /// SplitMix64: enough for a walk.
-pub struct Dice(pub u64);
+pub(crate) struct Dice(pub(crate) u64);
 
 impl Dice {
-    pub fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -37,25 +35,25 @@ impl Dice {
     }
 
     /// In -1 ..= 1.
-    pub fn unit(&mut self) -> f64 {
+    pub(crate) fn unit(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1_u64 << 52) as f64 - 1.0
     }
 }
 
-pub type Fact = (Timestamp, MarketEvent);
+pub(crate) type Fact = (Timestamp, MarketEvent);
 
-pub fn tick(known_at: Timestamp, at: Timestamp, dollars: f64) -> Fact {
+pub(crate) fn tick(known_at: Timestamp, at: Timestamp, dollars: f64) -> Fact {
     let value = price(dollars);
     let tick = IndexTick { symbol: SYMBOL.to_owned(), feed_at: at, value, server_at: None };
     (known_at, MarketEvent::Tick(tick))
 }
 
-pub fn quote(known_at: Timestamp, bid: i64, ask: i64) -> Fact {
+pub(crate) fn quote(known_at: Timestamp, bid: i64, ask: i64) -> Fact {
     let quote = Quote { market: id(), bid: Some(Price(bid)), ask: Some(Price(ask)) };
     (known_at, MarketEvent::Quote(quote))
 }
 
-pub fn listed() -> MarketEvent {
+pub(crate) fn listed() -> MarketEvent {
     MarketEvent::Listed(Market {
         id: id(),
         slug: "btc-updown-5m".to_owned(),
@@ -71,7 +69,7 @@ pub fn listed() -> MarketEvent {
 
 /// A walk of `seconds` that ends at `NOW_S`, one tick a second known 700 ms later, with a quote every ten seconds, in the
 /// order of what was known.
-pub fn walk(seed: u64, seconds: i64) -> Vec<Fact> {
+pub(crate) fn walk(seed: u64, seconds: i64) -> Vec<Fact> {
     let mut dice = Dice(seed);
     let mut facts = vec![(secs(NOW_S - seconds), listed())];
     let mut dollars = 63_000.0;
@@ -87,7 +85,7 @@ pub fn walk(seed: u64, seconds: i64) -> Vec<Fact> {
     facts
 }
 
-pub fn state(facts: &[Fact]) -> MarketState {
+pub(crate) fn state(facts: &[Fact]) -> MarketState {
     let mut state = MarketState::new(Bounds::one_pair(16_384));
     for (known_at, event) in facts {
         state.apply(*known_at, event);
@@ -95,21 +93,21 @@ pub fn state(facts: &[Fact]) -> MarketState {
     state
 }
 
-pub fn gate(needs: Needs) -> Gate {
+pub(crate) fn gate(needs: Needs) -> Gate {
     Gate { needs, min_history_ns: 0, max_input_age_ns: 30 * SECOND }
 }
 
 /// A gate for these features of `market-1`.
-pub fn needing(names: &[&str]) -> Gate {
+pub(crate) fn needing(names: &[&str]) -> Gate {
     gate(Needs::named(&market::SET, names.iter().copied()).unwrap())
 }
 
 /// Everything may be missing.
-pub fn lenient() -> Gate {
+pub(crate) fn lenient() -> Gate {
     gate(Needs::NONE)
 }
 
-pub fn query(market: &MarketId) -> Query<'_> {
+pub(crate) fn query(market: &MarketId) -> Query<'_> {
     Query {
         market,
         symbol: SYMBOL,
@@ -119,7 +117,11 @@ pub fn query(market: &MarketId) -> Query<'_> {
     }
 }
 
-pub fn row(state: &mut MarketState, at: Timestamp, gate: &Gate) -> Result<Vec<f32>, forecaster::features::NoRow> {
+pub(crate) fn row(
+    state: &mut MarketState,
+    at: Timestamp,
+    gate: &Gate,
+) -> Result<Vec<f32>, forecaster::features::NoRow> {
     let mut out = vec![f32::NAN; market::WIDTH];
     state.row(&query(&id()), at, gate, &mut out).map(|()| out)
 }
