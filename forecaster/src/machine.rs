@@ -286,7 +286,12 @@ impl Forecaster {
     }
 
     fn market(&mut self, at: Timestamp, event: &MarketEvent) {
-        if matches!(event, MarketEvent::Tick(tick) if tick.symbol != self.config.symbol) {
+        let symbol = match event {
+            MarketEvent::Tick(tick) => &tick.symbol,
+            MarketEvent::Listed(market) => &market.symbol,
+            _ => &self.config.symbol,
+        };
+        if *symbol != self.config.symbol {
             return;
         }
         let drops = self.stream.apply(at, event);

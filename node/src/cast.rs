@@ -11,7 +11,7 @@ use schemas::{MinerJoined, TopicRules, ValidatorId};
 use crate::deeds::MinerHand;
 use crate::genesis::{self, HORIZONS_S, MINER_STAKE, TOPIC_PREFIX};
 use crate::keyring::Keyring;
-use crate::plan::MinerPlan;
+use crate::plan::{FeaturesPlan, MinerPlan};
 use crate::signing::ValidatorKey;
 
 /// One hosted miner, loaded.
@@ -45,6 +45,7 @@ impl Cast {
             id: self.key.id().to_string(),
             topic_prefix: TOPIC_PREFIX.to_owned(),
             bundle: self.bundle.as_ref().map(|b| b.id().to_string()),
+            features: self.bundle.as_ref().and_then(|b| FeaturesPlan::of(b.manifest())),
         }
     }
 

@@ -6,7 +6,8 @@ use std::str::FromStr;
 use std::sync::{Arc, RwLock};
 
 use anyhow::{Context as _, Result, anyhow, ensure};
-use forecaster::{Forecaster, MinerConfig, Strategy};
+use forecaster::features::{self, Needs, updown};
+use forecaster::{FeatureChoice, Forecaster, Manifest, MinerConfig, Strategy};
 use ingest::{Feed, FeedConfig, Resolver, ResolverConfig, Scheduler, SchedulerConfig};
 use schemas::{BundleId, MinerId};
 use serde::{Deserialize, Serialize};
@@ -97,6 +98,36 @@ pub struct MinerPlan {
     pub topic_prefix: String,
     /// Id of its model bundle, hex; none for a copycat.
     pub bundle: Option<String>,
+    /// What its model sees; none is `updown-1`, all of it, or no model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub features: Option<FeaturesPlan>,
+}
+
+/// The rows a model is asked with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FeaturesPlan {
+    /// The feature set, e.g. `market-1`.
+    pub set: String,
+    /// The features the model sees; only these can make the miner abstain.
+    pub names: Vec<String>,
+}
+
+impl FeaturesPlan {
+    /// What a bundle's manifest asks for; `None` for all of `updown-1`, as every plan meant before there were other sets.
+    pub fn of(manifest: &Manifest) -> Option<Self> {
+        let (set, section) = (manifest.feature_set()?, manifest.features.as_ref()?);
+        let usual = set.name == updown::SET.name && section.names.len() == set.width();
+        (!usual).then(|| Self { set: section.set.clone(), names: section.names.clone() })
+    }
+
+    fn choice(&self) -> Result<FeatureChoice> {
+        let set = features::set(&self.set).ok_or_else(|| anyhow!("no feature set is called {}", self.set))?;
+        let names = self.names.iter().map(String::as_str);
+        let needs =
+            Needs::named(set, names).map_err(|name| anyhow!("{name} is no feature of {}", self.set))?;
+        Ok(FeatureChoice { set: self.set.clone(), needs })
+    }
 }
 
 impl MinerPlan {
@@ -119,7 +150,9 @@ impl MinerPlan {
             None => Strategy::Copycat,
         };
         let config = MinerConfig::new(self.miner_id()?, &self.topic_prefix, symbol, strategy);
-        Ok(Forecaster::new(MinerConfig { max_input_age_ns: crate::genesis::MAX_INPUT_AGE_NS, ..config }))
+        let features = self.features.as_ref().map(FeaturesPlan::choice).transpose()?;
+        let max_input_age_ns = crate::genesis::MAX_INPUT_AGE_NS;
+        Ok(Forecaster::new(MinerConfig { max_input_age_ns, features, ..config }))
     }
 }
 

@@ -19,6 +19,27 @@ pub struct Needs {
 }
 
 impl Needs {
+    /// Nothing.
+    pub const NONE: Self = Self { low: 0, high: 0 };
+
+    /// Adds the feature at this place; places beyond [`MAX_WIDTH`] are left out.
+    pub const fn add(&mut self, index: usize) {
+        match index {
+            0..64 => self.low |= 1 << index,
+            64..MAX_WIDTH => self.high |= 1 << (index - 64),
+            _ => {}
+        }
+    }
+
+    /// The least place.
+    pub const fn first(self) -> Option<usize> {
+        match (self.low, self.high) {
+            (0, 0) => None,
+            (0, high) => Some(64 + high.trailing_zeros() as usize),
+            (low, _) => Some(low.trailing_zeros() as usize),
+        }
+    }
+
     /// All features of the set.
     pub fn all(set: &FeatureSet) -> Self {
         (0..set.width()).collect()
@@ -65,11 +86,7 @@ impl FromIterator<usize> for Needs {
     fn from_iter<I: IntoIterator<Item = usize>>(places: I) -> Self {
         let mut needs = Self::default();
         for place in places {
-            match place {
-                0..64 => needs.low |= 1 << place,
-                64..MAX_WIDTH => needs.high |= 1 << (place - 64),
-                _ => {}
-            }
+            needs.add(place);
         }
         needs
     }

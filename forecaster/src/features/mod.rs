@@ -6,6 +6,7 @@
 
 pub mod doc;
 pub mod gate;
+pub mod market;
 pub mod stream;
 pub mod updown;
 
@@ -84,7 +85,7 @@ pub struct FeatureSet {
 }
 
 /// All sets.
-pub const SETS: &[FeatureSet] = &[updown::SET];
+pub const SETS: &[FeatureSet] = &[updown::SET, market::SET];
 
 /// The set of this name.
 pub fn set(name: &str) -> Option<&'static FeatureSet> {

@@ -1,14 +1,19 @@
 //! Records in, rows out: the one streaming form of every feature set; it never looks ahead and never reads a clock.
 
+use minicbor::data::Tag;
 use minicbor::decode::Error as DecodeError;
 use minicbor::encode::{Error as EncodeError, Write};
 use minicbor::{Decode, Decoder, Encode, Encoder};
 use schemas::{IndexPrice, MarketEvent, MarketId, Question, Timestamp};
 
 use super::gate::{self, Needs, NoRow};
+use super::market::{self, Bounds, MarketState};
 use super::updown::{self, Target};
 use super::{FeatureSet, Spec};
 use crate::history::{History, Offered};
+
+/// What stands before the state of `market-1` in a snapshot; of the range for private use.
+const MARKET_TAG: Tag = Tag::new(70_001);
 
 /// What a row is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,11 +53,13 @@ pub struct Gate {
     pub max_input_age_ns: i64,
 }
 
-/// The state of one feature set over one index pair.
+/// The state of one feature set.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Stream {
-    /// `updown-1`: the history of the index is all there is.
+    /// `updown-1`: the history of one index pair is all there is.
     UpDown(History),
+    /// `market-1`.
+    Market(Box<MarketState>),
 }
 
 /// What became of a record that was offered.
@@ -67,8 +74,11 @@ pub struct Drops {
 }
 
 impl Stream {
-    /// A stream of the set that has seen nothing.
-    pub fn new(_set: &'static FeatureSet, max_ticks: u32) -> Self {
+    /// A stream of the set that has seen nothing; keeps at most `max_ticks` values of an index pair.
+    pub fn new(set: &FeatureSet, max_ticks: u32) -> Self {
+        if set.name == market::FEATURE_SET {
+            return Self::Market(Box::new(MarketState::new(Bounds::one_pair(max_ticks))));
+        }
         Self::UpDown(History::new(max_ticks))
     }
 
@@ -76,14 +86,15 @@ impl Stream {
     pub fn set(&self) -> &'static FeatureSet {
         match self {
             Self::UpDown(_) => &updown::SET,
+            Self::Market(_) => &market::SET,
         }
     }
 
     /// Takes a record of the index pair that everybody knew at `known_at`; says what was dropped for it.
     pub fn apply(&mut self, known_at: Timestamp, event: &MarketEvent) -> Drops {
-        let _ = known_at;
         let mut drops = Drops::default();
         match self {
+            Self::Market(state) => return state.apply(known_at, event),
             Self::UpDown(history) => {
                 let MarketEvent::Tick(tick) = event else { return drops };
                 match history.offer(tick.feed_at, tick.value) {
@@ -107,6 +118,7 @@ impl Stream {
         out: &mut [f32],
     ) -> Result<(), NoRow> {
         match self {
+            Self::Market(state) => state.row(query, at, gate, out),
             Self::UpDown(history) => {
                 let target = Target {
                     strike: query.strike,
@@ -114,7 +126,11 @@ impl Stream {
                     starts_at: query.starts_at,
                     resolves_at: query.resolves_at,
                 };
-                let row = updown::raw(history, &target, gate.min_history_ns, gate.max_input_age_ns)?;
+                let mut row = updown::raw(history, &target, gate.min_history_ns, gate.max_input_age_ns)?;
+                if query.strike.0 <= 0 {
+                    // Without a strike the clipped z would look like a certainty.
+                    updown::OF_STRIKE.into_iter().for_each(|i| row[i] = f32::NAN);
+                }
                 admit(&row, &updown::SPECS, gate.needs, out)
             }
         }
@@ -138,12 +154,19 @@ impl<C> Encode<C> for Stream {
     fn encode<W: Write>(&self, e: &mut Encoder<W>, c: &mut C) -> Result<(), EncodeError<W::Error>> {
         match self {
             Self::UpDown(history) => history.encode(e, c),
+            Self::Market(state) => state.encode(e.tag(MARKET_TAG)?, c),
         }
     }
 }
 
 impl<'b, C> Decode<'b, C> for Stream {
     fn decode(d: &mut Decoder<'b>, c: &mut C) -> Result<Self, DecodeError> {
-        History::decode(d, c).map(Self::UpDown)
+        if d.datatype()? != minicbor::data::Type::Tag {
+            return History::decode(d, c).map(Self::UpDown);
+        }
+        if d.tag()? != MARKET_TAG {
+            return Err(DecodeError::message("a feature set nobody knows"));
+        }
+        Ok(Self::Market(Box::new(MarketState::decode(d, c)?)))
     }
 }

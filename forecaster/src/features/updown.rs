@@ -21,12 +21,15 @@ pub const LOOKBACK_S: i64 = 3600;
 /// The set, for manifests.
 pub const SET: super::FeatureSet =
     super::FeatureSet { name: FEATURE_SET, names: &NAMES, specs: &SPECS, lookback_s: LOOKBACK_S as u32 };
+/// The features that hang on the strike.
+pub(crate) const OF_STRIKE: [usize; 3] = [0, 7, 8];
 /// Least volatility per square root of a second: below it an index did not move at all.
 pub const VOL_FLOOR: f64 = 1e-7;
 /// Where z is clipped.
 pub const Z_CLIP: f64 = 8.0;
 
 const SHORT: &str = "less history than the miner's bound (120 s)";
+const Z_SHORT: &str = "the same, or the strike is not positive";
 const ROOT: &str = "1/√s";
 
 const fn spec(
@@ -66,8 +69,8 @@ pub const SPECS: [Spec; WIDTH] = [
         [-1.0, 1.0],
         SHORT,
     ),
-    spec("z_15m", "log_moneyness / (vol_15m · √tau_s), clipped to ±8", "σ", [-Z_CLIP, Z_CLIP], SHORT),
-    spec("z_60m", "log_moneyness / (vol_60m · √tau_s), clipped to ±8", "σ", [-Z_CLIP, Z_CLIP], SHORT),
+    spec("z_15m", "log_moneyness / (vol_15m · √tau_s), clipped to ±8", "σ", [-Z_CLIP, Z_CLIP], Z_SHORT),
+    spec("z_60m", "log_moneyness / (vol_60m · √tau_s), clipped to ±8", "σ", [-Z_CLIP, Z_CLIP], Z_SHORT),
     spec("elapsed_s", "seconds since the start", "s", [-1e7, 1e7], "never"),
 ];
 
@@ -142,10 +145,11 @@ pub(crate) fn raw(
 /// The ten numbers; some are not finite when the strike is not positive.
 fn compute(history: &History, target: &Target, spot: f64, length_ns: i64) -> [f64; WIDTH] {
     let now = target.opens_at;
-    let grid = grid(history, now, length_ns);
+    let (grid, reach) = grid(history, now, length_ns);
+    let grid = &grid[..reach];
     let moneyness = libm::log(spot / target.strike.as_f64());
     let tau = seconds(target.resolves_at.since(now)).max(1.0);
-    let (vol_15m, vol_60m) = (volatility(&grid, 900), volatility(&grid, LOOKBACK_S));
+    let (vol_15m, vol_60m) = (volatility(grid, 900), volatility(grid, LOOKBACK_S));
     let back = |window_s: i64| {
         let reach = (window_s * NANOS_PER_SEC).min(length_ns);
         let then = history.at(now.plus(-reach)).map_or(f64::NAN, |p| p.value.as_f64());
@@ -166,12 +170,15 @@ fn compute(history: &History, target: &Target, spot: f64, length_ns: i64) -> [f6
     ]
 }
 
-/// Prices at 0, 10, 20 … seconds back, as far as the history and the lookback reach.
-fn grid(history: &History, now: Timestamp, length_ns: i64) -> Vec<f64> {
+/// Prices at 0, 10, 20 … seconds back, as far as the history and the lookback reach, and how many they are.
+fn grid(history: &History, now: Timestamp, length_ns: i64) -> ([f64; STEPS as usize + 1], usize) {
     let steps = STEPS.min(length_ns / (STEP_S * NANOS_PER_SEC));
-    let value =
-        |k: i64| history.at(now.plus(-k * STEP_S * NANOS_PER_SEC)).map_or(f64::NAN, |p| p.value.as_f64());
-    (0..=steps).map(value).collect()
+    let mut grid = [f64::NAN; STEPS as usize + 1];
+    for (k, slot) in (0..=steps).zip(&mut grid) {
+        let then = now.plus(-k * STEP_S * NANOS_PER_SEC);
+        *slot = history.at(then).map_or(f64::NAN, |p| p.value.as_f64());
+    }
+    (grid, steps as usize + 1)
 }
 
 /// Square root of the mean squared 60-second log return over the window, per square root of a second.

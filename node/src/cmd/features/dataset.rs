@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use forecaster::features::{FeatureSet, Gate, Query, Stream};
 use ingest::reference::{self, Ticks};
 use schemas::time::NANOS_PER_SEC;
-use schemas::{MarketEvent, Timestamp};
+use schemas::{MarketEvent, MarketId, Quote, Timestamp};
 
 use super::source::{Asked, Segment};
 
 /// The reference looks back less than this, ns; older values are forgotten.
 const REFERENCE_KEEP_NS: i64 = 1_800 * NANOS_PER_SEC;
+/// A quote older than this gives no mid, ns: as for a network's questions.
+const QUOTE_AGE_NS: i64 = 60 * NANOS_PER_SEC;
 /// Most ticks kept: two hours at ten a second.
 const MAX_TICKS: u32 = 72_000;
 
@@ -45,6 +47,15 @@ pub(super) struct Row {
     pub(super) reference: f64,
     /// Whether Up won.
     pub(super) up: bool,
+    /// The market's mid, if it was quoted in the last minute.
+    pub(super) mid: Option<f64>,
+}
+
+/// What a question needs besides its features.
+struct Known {
+    reference: f64,
+    up: bool,
+    mid: Option<f64>,
 }
 
 /// The rows of a dataset.
@@ -64,6 +75,7 @@ impl Dataset {
         let mut player = Player {
             stream: Stream::new(plan.set, MAX_TICKS),
             ticks: Ticks::new(),
+            quotes: BTreeMap::new(),
             whole: vec![0.0; plan.set.width()],
         };
         let mut facts = segment.facts.iter().peekable();
@@ -73,7 +85,7 @@ impl Dataset {
                 player.read(*known_at, event);
             }
             match player.ask(&segment.symbol, market, at, plan) {
-                Ok((reference, up)) => self.push(market, at, horizon_s, (reference, up), &player.whole, plan),
+                Ok(known) => self.push(market, at, horizon_s, &known, &player.whole, plan),
                 Err(why) => *self.skipped.entry(why).or_default() += 1,
             }
         }
@@ -84,7 +96,7 @@ impl Dataset {
         market: &Asked,
         at: Timestamp,
         horizon_s: u32,
-        (reference, up): (f64, bool),
+        known: &Known,
         whole: &[f32],
         plan: &Plan,
     ) {
@@ -96,8 +108,9 @@ impl Dataset {
             asof_s: at.secs(),
             horizon_s,
             strike: market.strike.unwrap_or_default(),
-            reference,
-            up,
+            reference: known.reference,
+            up: known.up,
+            mid: known.mid,
         });
     }
 }
@@ -118,12 +131,18 @@ fn questions<'a>(segment: &'a Segment, plan: &Plan) -> Vec<(Timestamp, &'a Asked
 struct Player {
     stream: Stream,
     ticks: Ticks,
+    quotes: BTreeMap<MarketId, (Timestamp, f64)>,
     whole: Vec<f32>,
 }
 
 impl Player {
     fn read(&mut self, known_at: Timestamp, event: &MarketEvent) {
         self.stream.apply(known_at, event);
+        if let MarketEvent::Quote(Quote { market, bid: Some(bid), ask: Some(ask) }) = event {
+            let mid = (bid.0 + ask.0) as f64 / 2e6;
+            self.quotes.retain(|_, (at, _)| known_at.since(*at) <= QUOTE_AGE_NS);
+            self.quotes.insert(market.clone(), (known_at, mid));
+        }
         let MarketEvent::Tick(tick) = event else { return };
         self.ticks.insert(tick.feed_at, tick.value);
         let oldest = tick.feed_at.plus(-REFERENCE_KEEP_NS);
@@ -133,16 +152,8 @@ impl Player {
     }
 
     /// Reference and outcome; the row is in `whole`. `Err` says why there is none.
-    fn ask(
-        &mut self,
-        symbol: &str,
-        market: &Asked,
-        at: Timestamp,
-        plan: &Plan,
-    ) -> Result<(f64, bool), String> {
-        let strike = market
-            .strike
-            .filter(|_| market.strike_known_at < at || market.strike_known_at == market.starts_at);
+    fn ask(&mut self, symbol: &str, market: &Asked, at: Timestamp, plan: &Plan) -> Result<Known, String> {
+        let strike = market.strike.filter(|_| market.strike_known_at < at);
         let strike = strike.ok_or("no_strike")?;
         let up = market.up.ok_or("no_outcome")?;
         let (newest, spot) = reference::value_at(&self.ticks, at).ok_or("no_input")?;
@@ -165,6 +176,8 @@ impl Player {
                 None => no.code().to_owned(),
             }
         })?;
-        Ok((reference.as_f64(), up))
+        let fresh = |(quoted_at, _): &&(Timestamp, f64)| at.since(*quoted_at) <= QUOTE_AGE_NS;
+        let mid = self.quotes.get(&market.id).filter(fresh).map(|(_, mid)| *mid);
+        Ok(Known { reference: reference.as_f64(), up, mid })
     }
 }

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use forecaster::features::Source as Origin;
-use schemas::{IndexPrice, IndexTick, MarketEvent, MarketId, Timestamp, Venue};
+use schemas::time::NANOS_PER_SEC;
+use schemas::{IndexPrice, IndexTick, Market, MarketEvent, MarketId, Price, Quote, Timestamp, Venue};
 use sim::{Day, DayMarket, WorldConfig};
 
 use super::{candles, coded};
@@ -16,6 +17,8 @@ const WORLD_START_S: i64 = 1_780_876_800;
 const HISTORY_S: u32 = 3_900;
 /// Length of a day.
 const DAY_S: i64 = 86_400;
+/// A cent in millionths of a dollar.
+const CENT: i64 = 10_000;
 
 /// A market that questions are asked about.
 #[derive(Clone, Debug)]
@@ -141,11 +144,40 @@ fn of_day(day: &Day) -> Segment {
         let tick = IndexTick { symbol: day.symbol.clone(), feed_at, value, server_at };
         (Timestamp::from_millis(t.recv_ms), MarketEvent::Tick(tick))
     });
-    Segment {
-        facts: ticks.collect(),
-        markets: day.markets.iter().map(of_market).collect(),
-        symbol: day.symbol.clone(),
+    let mut facts: Vec<(Timestamp, MarketEvent)> = ticks.collect();
+    if day.quotes().is_some() {
+        facts.extend(day.markets.iter().flat_map(|market| quotes(day, market)));
+        // Stable: what is known at the same time stays in the order above.
+        facts.sort_by_key(|(known_at, _)| *known_at);
     }
+    Segment { facts, markets: day.markets.iter().map(of_market).collect(), symbol: day.symbol.clone() }
+}
+
+/// The market's listing and its quotes, when a node's feed polls them.
+fn quotes<'a>(day: &'a Day, market: &'a DayMarket) -> impl Iterator<Item = (Timestamp, MarketEvent)> + 'a {
+    let id = MarketId { venue: Venue::Polymarket, native: market.condition_id.clone() };
+    let listed = MarketEvent::Listed(Market {
+        id: id.clone(),
+        slug: market.slug.clone(),
+        title: String::new(),
+        symbol: day.symbol.clone(),
+        starts_at: market.starts_at,
+        closes_at: market.ends_at,
+        strike: None,
+        token_ids: market.token_ids.to_vec(),
+        fee_rate: None,
+    });
+    let last_s = market.ends_at.since(market.starts_at) / NANOS_PER_SEC;
+    let polls = [-60, -30, 0].into_iter().chain((5..last_s).step_by(30));
+    let quoted = polls.filter_map(move |s| {
+        let at = market.starts_at.plus(s * NANOS_PER_SEC);
+        let quote = day.quotes()?.at(day, market, at)?;
+        let cents = |c: u8| Some(Price(i64::from(c) * CENT));
+        let quote = Quote { market: id.clone(), bid: cents(quote.bid), ask: cents(quote.ask) };
+        Some((at, MarketEvent::Quote(quote)))
+    });
+    let lead = market.starts_at.plus(-60 * NANOS_PER_SEC);
+    std::iter::once((lead, listed)).chain(quoted)
 }
 
 fn of_market(market: &DayMarket) -> Asked {

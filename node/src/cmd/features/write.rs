@@ -17,7 +17,7 @@ use super::dataset::{Dataset, Row};
 pub(super) enum Form {
     /// Text: a header and one line a row.
     Csv,
-    /// Arrays `X` f32 [n, w], `y` u8 [n], `meta` i64 [n, 4], `reference` f64 [n], `strike` f64 [n].
+    /// Arrays `X` f32 [n, w], `y` u8 [n], `meta` i64 [n, 4], `reference`, `strike` and `market_mid` f64 [n].
     Npz,
 }
 
@@ -66,7 +66,7 @@ fn csv(out: &mut impl Write, data: &Dataset, names: &[&str]) -> io::Result<()> {
     }
     writeln!(out)?;
     for (row, x) in data.rows.iter().zip(data.x.chunks_exact(names.len())) {
-        let Row { market, start_s, close_s, asof_s, horizon_s, strike, reference, up } = row;
+        let Row { market, start_s, close_s, asof_s, horizon_s, strike, reference, up, .. } = row;
         let up = u8::from(*up);
         write!(out, "{market},{start_s},{close_s},{asof_s},{horizon_s},{strike},{reference},{up}")?;
         for value in x {
@@ -87,6 +87,7 @@ fn npz(out: &mut (impl Write + Seek), data: &Dataset, width: usize) -> io::Resul
     array(&mut file, "meta", &[n, 4], data.rows.iter().flat_map(meta))?;
     array(&mut file, "reference", &[n], data.rows.iter().map(|r| r.reference))?;
     array(&mut file, "strike", &[n], data.rows.iter().map(|r| r.strike.as_f64()))?;
+    array(&mut file, "market_mid", &[n], data.rows.iter().map(|r| r.mid.unwrap_or(f64::NAN)))?;
     file.zip_writer().finish()?;
     Ok(())
 }
