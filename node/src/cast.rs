@@ -55,6 +55,8 @@ impl Cast {
             name: self.name.clone(),
             kind: self.kind.clone(),
             stake: MINER_STAKE,
+            signature: None,
+            account: None,
         }
     }
 

@@ -41,6 +41,8 @@ pub fn plan_role(config: &Config, ort_lib: Option<PathBuf>, role: Role) -> Resul
         name: m.name.clone(),
         kind: "external".to_owned(),
         stake: Micros(m.stake_micros),
+        signature: None,
+        account: None,
     });
     let customers: Vec<Customer> =
         config.customers.iter().map(|c| customer(&c.account, c.prepaid_micros)).collect();

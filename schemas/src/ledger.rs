@@ -55,6 +55,10 @@ pub enum LedgerAccount {
     /// What a miner is owed.
     #[n(10)]
     MinerPayable(#[n(0)] MinerId),
+    // Number 11 is taken.
+    /// Money that miners who registered themselves paid for their stake.
+    #[n(12)]
+    StakePaid,
 }
 
 impl fmt::Display for LedgerAccount {
@@ -71,6 +75,7 @@ impl fmt::Display for LedgerAccount {
             Self::DataFees => f.write_str("fee:data"),
             Self::ValidatorPayable(v) => write!(f, "val:{v}:payable"),
             Self::MinerPayable(m) => write!(f, "miner:{m}:payable"),
+            Self::StakePaid => f.write_str("stake:paid"),
         }
     }
 }

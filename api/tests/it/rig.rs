@@ -314,6 +314,8 @@ impl Rig {
                 name: format!("miner-{n}"),
                 kind: "model".into(),
                 stake: Micros(1_000_000 * i64::from(n)),
+                signature: None,
+                account: None,
             })
         };
         let mut ledger = self.house.ledger.lock().unwrap();

@@ -211,6 +211,8 @@ fn registry() {
         name: "nine".into(),
         kind: "model".into(),
         stake: Micros(0),
+        signature: None,
+        account: None,
     };
     let no_stake = Intake::Miner(joined.clone());
     joined.stake = Micros(i64::MAX);

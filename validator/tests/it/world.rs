@@ -150,6 +150,8 @@ pub(crate) fn join(i: u8, stake: i64) -> Intake {
         name: format!("miner-{i}"),
         kind: "model".into(),
         stake: Micros(stake),
+        signature: None,
+        account: None,
     })
 }
 
