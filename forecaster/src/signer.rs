@@ -5,7 +5,7 @@ use std::fmt;
 
 use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use schemas::prediction::commit_hash;
-use schemas::{BundleId, CommitHash, Commitment, Forecast, MinerId, QuestionId, Reveal};
+use schemas::{BundleId, CommitHash, Commitment, Forecast, Micros, MinerId, MinerJoined, QuestionId, Reveal};
 
 /// Context of the key that nonces are derived with (BLAKE3 `derive_key`); a different key for a different purpose.
 const NONCE_CONTEXT: &str = "oraculo 2026-01-01 miner commitment nonce v1";
@@ -39,6 +39,14 @@ impl MinerKey {
         hasher.update(network);
         hasher.update(&question.0);
         *hasher.finalize().as_bytes()
+    }
+
+    /// A signed registration of this miner; whoever hands it in says which account pays.
+    pub fn register(&self, network: &[u8; 32], name: &str, kind: &str, stake: Micros) -> MinerJoined {
+        let miner = self.id();
+        let signature = self.sign(&MinerJoined::signing_bytes(network, &miner, name, kind, stake));
+        let (name, kind) = (name.to_owned(), kind.to_owned());
+        MinerJoined { miner, name, kind, stake, signature: Some(signature), account: None }
     }
 
     /// Step one: the sealed and signed forecast.

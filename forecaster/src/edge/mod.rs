@@ -2,11 +2,13 @@
 
 pub mod bundle_dir;
 pub mod check;
+pub mod client;
 pub mod engines;
 pub mod key_file;
 pub mod lane;
 pub mod library;
 pub mod model;
+pub mod oip;
 pub mod ort_engine;
 pub mod probe;
 

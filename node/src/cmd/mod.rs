@@ -8,6 +8,7 @@ pub mod config;
 pub mod demo;
 pub mod doctor;
 pub mod keys;
+pub mod miner;
 pub mod model;
 pub mod model_args;
 pub mod progress;
@@ -53,6 +54,8 @@ pub enum Command {
     Archive(archive::ArchiveArgs),
     /// Create, list and revoke API keys.
     Keys(keys::KeysArgs),
+    /// Run a miner in a process of its own, against a node anywhere.
+    Miner(miner::MinerArgs),
     /// Check this machine: ONNX Runtime, models, execution providers.
     Doctor(doctor::DoctorArgs),
     /// Make, check, pack, sign and deploy model bundles.
@@ -75,6 +78,7 @@ pub fn run(command: Command) -> Result<ExitCode> {
         Command::Backtest(args) => backtest::run(args),
         Command::Archive(args) => archive::run(args),
         Command::Keys(args) => keys::run(args),
+        Command::Miner(args) => miner::run(args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Model(args) => model::run(args),
         Command::Config(args) => config::run(args),
