@@ -34,6 +34,8 @@ use crate::signer::MinerKey;
 const HEARD: usize = 1_024;
 /// Answers of the model that may wait; never fewer than questions may be open.
 const ANSWERS: usize = 1_024;
+/// Indices listened to; those beyond are not heard.
+const INDICES: usize = 256;
 /// How often the own record is read.
 const LOOK: Duration = Duration::from_secs(5);
 /// The longest sleep: the node's clock may run faster than ours.
@@ -82,7 +84,8 @@ pub struct RemoteMiner {
     /// The time of the newest record; it never goes back.
     at: Timestamp,
     seq: u64,
-    newest_tick: Timestamp,
+    /// The newest value of each index.
+    newest: BTreeMap<String, Timestamp>,
 }
 
 impl RemoteMiner {
@@ -133,7 +136,7 @@ impl RemoteMiner {
             sink,
             at: Timestamp::ZERO,
             seq: 0,
-            newest_tick: Timestamp(i64::MIN),
+            newest: BTreeMap::new(),
         })
     }
 
@@ -185,11 +188,10 @@ impl RemoteMiner {
             Heard::Fact(at, event) => {
                 self.status.facts += 1;
                 self.at = self.at.max(at);
-                if let MarketEvent::Tick(tick) = &event {
-                    if tick.feed_at <= self.newest_tick {
-                        return Ok(());
-                    }
-                    self.newest_tick = tick.feed_at;
+                if let MarketEvent::Tick(tick) = &event
+                    && !self.is_news(&tick.symbol, tick.feed_at)
+                {
+                    return Ok(());
                 }
                 self.feed(ForecasterInput::Market(event))
             }
@@ -203,6 +205,17 @@ impl RemoteMiner {
                 Ok(())
             }
         }
+    }
+
+    /// Whether a value of an index is newer than those heard: after a new connection some come again.
+    fn is_news(&mut self, symbol: &str, feed_at: Timestamp) -> bool {
+        match self.newest.get_mut(symbol) {
+            Some(newest) if feed_at <= *newest => return false,
+            Some(newest) => *newest = feed_at,
+            None if self.newest.len() < INDICES => drop(self.newest.insert(symbol.to_owned(), feed_at)),
+            None => return false,
+        }
+        true
     }
 
     /// A question that has a promise already is not asked again: the first forecast stands.

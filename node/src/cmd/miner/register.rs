@@ -56,7 +56,8 @@ pub(super) async fn join(rest: &Rest, key: &MinerKey, name: &str, kind: &str, st
     hex::decode_to_slice(&network.hash, &mut hash).context("the node's network hash is no 64 hex digits")?;
     let joined: MinerJoined = key.register(&hash, name, kind, Micros(stake));
     patiently(|| rest.register(&joined)).await?;
-    let listed = patiently(|| rest.miner(&key.id())).await?;
+    let id = key.id();
+    let listed = patiently(|| rest.miner(&id)).await?;
     if listed.row.name != name {
         return Err(anyhow!("this key is registered as {:?}; a miner keeps its name", listed.row.name));
     }

@@ -110,7 +110,8 @@ async fn join(args: &RunArgs, rest: &Rest, key: &forecaster::MinerKey, kind: &st
     if let (Some(name), Some(stake)) = (&args.name, args.stake) {
         return register::join(rest, key, name, kind, stake).await;
     }
-    let found = patiently(|| rest.miner(&key.id())).await;
+    let id = key.id();
+    let found = patiently(|| rest.miner(&id)).await;
     found
         .map(drop)
         .context("this key is no member of the network; add --name NAME --stake MICROS to register it")
