@@ -179,7 +179,9 @@ const fn refused_status(code: RejectCode) -> u16 {
     match code {
         RejectCode::CreditsExhausted => 402,
         RejectCode::NotEntitled | RejectCode::PriceAboveLimit | RejectCode::NoStake => 403,
-        RejectCode::CommitTooEarly
+        RejectCode::DuplicateMiner
+        | RejectCode::NameTaken
+        | RejectCode::CommitTooEarly
         | RejectCode::CommitTooLate
         | RejectCode::DuplicateCommitment
         | RejectCode::CommitmentReplayed

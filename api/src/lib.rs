@@ -11,6 +11,8 @@ mod error;
 mod key_form;
 mod limits;
 mod push;
+mod questions;
+mod register;
 mod strict;
 mod submit;
 mod view;
@@ -28,6 +30,7 @@ pub use desk::{Desk, DeskError, Receipt};
 pub use error::ApiError;
 pub use limits::{ApiLimits, SocketBounds};
 pub use push::Push;
+pub use questions::{Asked, Board, BoardLimits, Cursor, Fact, FactBody, Item, Told, ToldBody};
 pub use view::{
     AccountState, Bin, Dropped, Entitlement, EpochState, Event, Held, LedgerSums, MarketKnown, MinerRecord,
     MinerTopicRecord, Notice, OutcomeRecord, Position, SubscriptionState, TopicState, Track, View,
@@ -35,4 +38,7 @@ pub use view::{
 };
 
 #[cfg(feature = "edge")]
-pub use edge::{ApiState, Health, HealthCheck, Metrics, SharedView, app, keys, openapi, openapi_json, serve};
+pub use edge::{
+    ApiState, Health, HealthCheck, Metrics, NetworkName, SharedBoard, SharedView, app, keys, openapi,
+    openapi_json, serve,
+};

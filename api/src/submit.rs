@@ -31,7 +31,7 @@ pub(crate) fn reveal(json: &public::Reveal) -> Result<Reveal, ApiError> {
 }
 
 /// Exactly `N` bytes from lower-case hex.
-fn bytes<const N: usize>(field: &str, text: &str) -> Result<[u8; N], ApiError> {
+pub(crate) fn bytes<const N: usize>(field: &str, text: &str) -> Result<[u8; N], ApiError> {
     let wrong = || ApiError::ValidationFailed(format!("{field} is not {} lower-case hex digits", 2 * N));
     if text.bytes().any(|b| b.is_ascii_uppercase()) {
         return Err(wrong());

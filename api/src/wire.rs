@@ -1,7 +1,7 @@
 //! The house's words into what strangers see; it hides nothing by itself, callers decide who may see what.
 
 use schemas::public;
-use schemas::{Determination, Micros, ScoringRule, Timestamp};
+use schemas::{Determination, Micros, Score, ScoreStatus, ScoringRule, Timestamp};
 
 use crate::view::{Bin, Held, MinerRecord, OutcomeRecord, SubscriptionState, TopicState, Track, View};
 
@@ -10,6 +10,11 @@ use crate::view::{Bin, Held, MinerRecord, OutcomeRecord, SubscriptionState, Topi
 /// Truncated, not rounded: a time is never shown before it happened, and equal times stay equal.
 pub(crate) fn time(at: Timestamp) -> String {
     format!("{:.6}", jiff_time(Timestamp(at.0.saturating_sub(at.0.rem_euclid(1000)))))
+}
+
+/// RFC 3339 in nanoseconds with `Z`, exact: for miners, who compute with it.
+pub(crate) fn exact_time(at: Timestamp) -> String {
+    format!("{:.9}", jiff_time(at))
 }
 
 /// The same instant in the calendar library's type.
@@ -175,6 +180,32 @@ pub(crate) fn miner(view: &View, m: &MinerRecord) -> public::Miner {
         row: row(m, ahead as u32 + 1),
         topics: topics.collect(),
         reliability: reliability(&m.overall().track.bins),
+        accepted: m.accepted,
+        void: m.overall().void,
+        earned: money(m.earned),
+        recent: m.recent.iter().rev().map(recent).collect(),
+    }
+}
+
+fn recent((score, delta): &(Score, Option<Micros>)) -> public::MinerResult {
+    public::MinerResult {
+        question: score.question.to_string(),
+        topic: score.topic.to_string(),
+        status: score_status(score.status).to_owned(),
+        p_ppm: score.p.map(|p| p.0),
+        up: score.up,
+        score: score.score.as_f64(),
+        reference_score: score.reference.as_f64(),
+        delta: delta.map(money),
+    }
+}
+
+/// `scored`, `missing` or `void`.
+pub(crate) const fn score_status(status: ScoreStatus) -> &'static str {
+    match status {
+        ScoreStatus::Scored => "scored",
+        ScoreStatus::Missing => "missing",
+        ScoreStatus::Void => "void",
     }
 }
 

@@ -286,6 +286,27 @@ pub enum ForecasterError {
         /// What is wrong; never the secret.
         reason: String,
     },
+    /// The node refused a request, for good.
+    #[error("the node refused ({status} {code}): {detail}")]
+    ApiRefused {
+        /// HTTP status.
+        status: u16,
+        /// The node's stable code.
+        code: String,
+        /// In words.
+        detail: String,
+    },
+    /// The node cannot be reached, or answers in a form that is not understood.
+    #[error("the node cannot be reached: {0}")]
+    ApiUnreachable(String),
+    /// The journal of promises cannot be used.
+    #[error("the miner's journal {} cannot be used: {reason}", path.display())]
+    Journal {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
     /// The operating system failed an edge.
     #[error("{what}: {source}")]
     Io {
@@ -383,6 +404,9 @@ impl ForecasterError {
             Self::LaneStopped => "lane_stopped",
             Self::UnknownBundle(_) => "unknown_bundle",
             Self::KeyFile { .. } => "key_file",
+            Self::ApiRefused { .. } => "api_refused",
+            Self::ApiUnreachable(_) => "api_unreachable",
+            Self::Journal { .. } => "miner_journal",
             Self::Io { .. } => "io",
             Self::OutputForm { .. } => "output_form",
             Self::InputTensor { .. } => "input_tensor",

@@ -5,7 +5,7 @@ use std::fmt;
 
 use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use schemas::prediction::commit_hash;
-use schemas::{BundleId, CommitHash, Commitment, Forecast, MinerId, QuestionId, Reveal};
+use schemas::{BundleId, CommitHash, Commitment, Forecast, Micros, MinerId, MinerJoined, QuestionId, Reveal};
 
 use crate::bundle::Seal;
 
@@ -41,6 +41,14 @@ impl MinerKey {
         hasher.update(network);
         hasher.update(&question.0);
         *hasher.finalize().as_bytes()
+    }
+
+    /// A signed registration of this miner; whoever hands it in says which account pays.
+    pub fn register(&self, network: &[u8; 32], name: &str, kind: &str, stake: Micros) -> MinerJoined {
+        let miner = self.id();
+        let signature = self.sign(&MinerJoined::signing_bytes(network, &miner, name, kind, stake));
+        let (name, kind) = (name.to_owned(), kind.to_owned());
+        MinerJoined { miner, name, kind, stake, signature: Some(signature), account: None }
     }
 
     /// Step one: the sealed and signed forecast.

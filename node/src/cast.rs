@@ -57,6 +57,8 @@ impl Cast {
             kind: self.kind.clone(),
             stake: MINER_STAKE,
             host: None,
+            signature: None,
+            account: None,
         }
     }
 

@@ -8,7 +8,7 @@ use forecaster::signer::MinerKey;
 use ingest::edge::VenueEdge;
 use schemas::inference::Answer;
 use schemas::{BundleId, InferenceResult, Intake, Raw};
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 
 use crate::clock::Clock;
 use crate::kernel::{Cmd, KernelHandle};
@@ -42,6 +42,8 @@ pub struct Deeds {
     pub network: [u8; 32],
     /// Where subscribers' sockets listen.
     pub pushes: broadcast::Sender<Arc<Push>>,
+    /// Rings when the board has changed.
+    pub bell: watch::Sender<u64>,
     /// Measures questions on their way, in benchmarks.
     pub probe: Option<Probe>,
     /// Whoever waits for verdicts of another process.
@@ -87,6 +89,10 @@ impl Deeds {
             }
             Deed::Vote { validator, epoch, root } => {
                 Some(Intake::Vote(self.validators[validator].vote(epoch, root)))
+            }
+            Deed::Ring => {
+                self.bell.send_modify(|rings| *rings += 1);
+                None
             }
             Deed::Answer(verdict) => {
                 self.answers.answer(*verdict);

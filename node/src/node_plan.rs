@@ -42,6 +42,8 @@ pub fn plan_role(config: &Config, ort_lib: Option<PathBuf>, role: Role) -> Resul
         kind: "external".to_owned(),
         stake: Micros(m.stake_micros),
         host: None,
+        signature: None,
+        account: None,
     });
     let customers: Vec<Customer> =
         config.customers.iter().map(|c| customer(&c.account, c.prepaid_micros)).collect();

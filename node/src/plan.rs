@@ -188,6 +188,7 @@ impl MachinesPlan {
             miners: miners?,
             validators: (0..validators).map(|_| Validator::new(validator::Limits::default())).collect(),
             view: sells.then(|| Arc::new(RwLock::new(api::View::new(api::ViewLimits::default())))),
+            board: sells.then(|| Arc::new(RwLock::new(api::Board::new(api::BoardLimits::default())))),
             tally: crate::tally::Tally::default(),
         })
     }

@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 
 use anyhow::{Context as _, Result, anyhow};
 use api::keys::Scope;
-use api::{ApiState, Health, HealthCheck, Push, SharedView};
+use api::{ApiState, Health, HealthCheck, NetworkName, Push, SharedBoard, SharedView};
 use bus::{Driver, FileLog, FileOptions, Limits, SnapshotOptions, SnapshotStore};
 use forecaster::bundle::Bundle;
 use forecaster::edge::{Engines, Lane, LaneConfig};
@@ -99,6 +99,9 @@ pub(crate) struct Core {
     pub(crate) kernel: KernelHandle,
     pub(crate) view: Option<SharedView>,
     pub(crate) pushes: broadcast::Sender<Arc<Push>>,
+    board: Option<SharedBoard>,
+    network: NetworkName,
+    bell: watch::Sender<u64>,
     dir: RunDir,
     manifest: RunManifest,
     thread: JoinHandle<Result<()>>,
@@ -136,7 +139,12 @@ impl Start {
         let Opened { mut driver, snapshots } = opened;
         let (kernel, rx) = KernelHandle::channel();
         let (pushes, _) = broadcast::channel::<Arc<Push>>(PUSHES);
+        let bell = watch::Sender::new(0);
         let machines = driver.wiring().machines();
+        let (board, network) = (
+            machines.board.clone(),
+            NetworkName { name: self.manifest.network.0.clone(), hash: self.network },
+        );
         let (feeds, mines) = (machines.feed.is_some(), !machines.miners.is_empty());
         let (judges, view) = (!machines.validators.is_empty(), machines.view.clone());
         let lane = mines.then(|| self.lane(&kernel)).transpose()?;
@@ -147,6 +155,7 @@ impl Start {
             validators: self.validators,
             network: self.network,
             pushes: pushes.clone(),
+            bell: bell.clone(),
             probe: self.probe,
             answers: ties.answers,
             kernel: kernel.clone(),
@@ -169,7 +178,17 @@ impl Start {
             .name("kernel".to_owned())
             .spawn(move || loop_.run(&runtime).inspect_err(|e| tracing::error!("the kernel stopped: {e:#}")))
             .context("starting the kernel thread")?;
-        Ok(Core { kernel, view, pushes, dir: self.dir, manifest: self.manifest, thread })
+        Ok(Core {
+            kernel,
+            view,
+            board,
+            network,
+            bell,
+            pushes,
+            dir: self.dir,
+            manifest: self.manifest,
+            thread,
+        })
     }
 
     fn lane(&self, kernel: &KernelHandle) -> Result<Lane> {
@@ -274,6 +293,8 @@ impl Core {
         let now = Arc::new(move || clock.now());
         let mut state = ApiState::new(Arc::clone(&view), desk, keys, self.pushes.clone(), now);
         state.health = health(view, self.kernel.clone());
+        state.board = self.board.clone().context("this process has no board to serve")?;
+        (state.bell, state.network) = (self.bell.clone(), self.network.clone());
         let listener = tokio::net::TcpListener::bind(listen)
             .await
             .with_context(|| format!("listening on {listen} (choose another address with --listen)"))?;

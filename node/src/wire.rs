@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use api::{Push, SharedView};
+use api::{Push, SharedBoard, SharedView};
 use bus::{BusError, Outbox, Wiring};
 use forecaster::{Forecaster, ForecasterInput, ForecasterOutput};
 use ingest::{FactInput, Feed, FeedOutput, ReportDraft, Resolver, Scheduler};
@@ -60,6 +60,8 @@ pub enum Deed {
     },
     /// Subscribers must hear of this.
     Push(Arc<Push>),
+    /// Miners that run elsewhere may look at the board.
+    Ring,
     /// A verdict of another process came: whoever waits for it here must hear of it.
     Answer(Box<Verdict>),
 }
@@ -78,6 +80,8 @@ pub struct Machines {
     pub validators: Vec<Validator>,
     /// What customers see; shared with the API's readers.
     pub view: Option<SharedView>,
+    /// What miners that run elsewhere may read; a memory of facts and verdicts, like the tally no part of the digest.
+    pub board: Option<SharedBoard>,
     /// Counts for people; no machine and no part of the digest.
     pub tally: Tally,
 }
@@ -154,7 +158,20 @@ impl Machines {
         }
     }
 
+    /// Writes a market fact on the board.
+    fn post(&self, record: &Record<MarketEvent>, out: &mut Out) {
+        let Some(board) = &self.board else { return };
+        if board.write().expect("no reader panics while holding the board").market(record) {
+            out.deeds.push(Deed::Ring);
+        }
+    }
+
     fn publish(&mut self, record: &Record<Verdict>, out: &mut Out) {
+        if let Some(board) = &self.board
+            && board.write().expect("no reader panics while holding the board").verdict(record)
+        {
+            out.deeds.push(Deed::Ring);
+        }
         let Some(view) = &self.view else { return };
         let mut pushes = Vec::new();
         view.write().expect("no reader panics while holding the view").apply(record, &mut pushes);
@@ -182,6 +199,7 @@ fn is_answer(verdict: &Verdict) -> bool {
     matches!(
         verdict,
         Verdict::Charged(_)
+            | Verdict::MinerListed(_)
             | Verdict::ChargeRefused { .. }
             | Verdict::Accepted { .. }
             | Verdict::Rejected { .. }
@@ -206,6 +224,7 @@ impl Wiring for Machines {
             Stream::Market => {
                 let record: Record<MarketEvent> = decode(entry)?;
                 self.tally.market(&record.body);
+                self.post(&record, out);
                 self.forecast(&record.with(ForecasterInput::Market(record.body.clone())), out);
                 self.facts(
                     &Record { seq: record.seq, at: record.at, body: FactInput::Market(record.body) },
@@ -267,6 +286,8 @@ impl Wiring for Machines {
         states.push(("tally".to_owned(), self.tally.save()));
         let view = |v: &SharedView| ("view".to_owned(), v.read().expect("no writer panics").save());
         states.extend(self.view.as_ref().map(view));
+        let board = |b: &SharedBoard| ("board".to_owned(), b.read().expect("no writer panics").save());
+        states.extend(self.board.as_ref().map(board));
         states
     }
 
@@ -289,6 +310,9 @@ impl Wiring for Machines {
         self.tally = state(states, "tally")?;
         if let Some(view) = &self.view {
             *view.write().expect("no reader panics") = state(states, "view")?;
+        }
+        if let Some(board) = &self.board {
+            *board.write().expect("no reader panics") = state(states, "board")?;
         }
         Ok(())
     }

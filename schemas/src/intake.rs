@@ -11,6 +11,9 @@ use crate::resolution::ResolutionReport;
 use crate::time::Timestamp;
 use crate::topic::TopicRules;
 
+/// Domain of the signature over a registration.
+const REGISTRATION_SIG_DOMAIN: &[u8] = b"oraculo/registration-sig/v1\0";
+
 /// A validator's seat.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct ValidatorSeat {
@@ -73,6 +76,33 @@ pub struct MinerJoined {
     /// What its host takes of its earnings; none for a miner that runs itself.
     #[n(4)]
     pub host: Option<HostFee>,
+    /// Ed25519 of a miner that registers itself, over [`MinerJoined::signing_bytes`]; none in the network's first records.
+    #[n(5)]
+    #[cbor(with = "minicbor::bytes")]
+    pub signature: Option<[u8; 64]>,
+    /// Whose prepaid money becomes the stake of a miner that registers itself; none in the network's first records.
+    #[n(6)]
+    pub account: Option<AccountId>,
+}
+
+impl MinerJoined {
+    /// What the signature covers: domain, network, key, length and bytes of name and of kind, stake; lengths are u32 and
+    /// the stake is i64, big-endian. The account is not in it: who pays is for the payer to allow.
+    pub fn signing_bytes(
+        network: &[u8; 32],
+        miner: &MinerId,
+        name: &str,
+        kind: &str,
+        stake: Micros,
+    ) -> Vec<u8> {
+        let mut out = [REGISTRATION_SIG_DOMAIN, network, &miner.0].concat();
+        for text in [name, kind] {
+            out.extend((text.len() as u32).to_be_bytes());
+            out.extend(text.as_bytes());
+        }
+        out.extend(stake.0.to_be_bytes());
+        out
+    }
 }
 
 /// What an operator takes for running a miner's model: a part of the miner's cash earnings, rounded down.

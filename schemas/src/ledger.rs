@@ -58,6 +58,9 @@ pub enum LedgerAccount {
     /// What a host of miners is owed.
     #[n(11)]
     HostPayable(#[n(0)] AccountId),
+    /// Money that miners who registered themselves paid for their stake.
+    #[n(12)]
+    StakePaid,
 }
 
 impl fmt::Display for LedgerAccount {
@@ -75,6 +78,7 @@ impl fmt::Display for LedgerAccount {
             Self::ValidatorPayable(v) => write!(f, "val:{v}:payable"),
             Self::MinerPayable(m) => write!(f, "miner:{m}:payable"),
             Self::HostPayable(a) => write!(f, "host:{a}:payable"),
+            Self::StakePaid => f.write_str("stake:paid"),
         }
     }
 }

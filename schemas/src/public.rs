@@ -9,8 +9,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa::openapi::{RefOr, Schema};
 
+mod miner;
 mod socket;
 
+pub use miner::*;
 pub use socket::*;
 
 /// A venue and the venue's own id of a market.
@@ -296,6 +298,14 @@ pub struct Miner {
     pub topics: Vec<MinerTopic>,
     /// Calibration in ten bins.
     pub reliability: Vec<ReliabilityBin>,
+    /// Submissions admitted.
+    pub accepted: u64,
+    /// Questions that were void.
+    pub void: u64,
+    /// Its part of what customers paid, micro-USD.
+    pub earned: String,
+    /// How it fared on the newest questions, newest first.
+    pub recent: Vec<MinerResult>,
 }
 
 /// One subscription of an account.
@@ -426,6 +436,11 @@ pub fn json_schemas() -> BTreeMap<&'static str, serde_json::Value> {
         ("signal", document::<Signal>("signal")),
         ("commitment", closed(document::<Commitment>("commitment"))),
         ("reveal", closed(document::<Reveal>("reveal"))),
+        ("registration", closed(document::<Registration>("registration"))),
+        ("question", document::<Question>("question")),
+        ("market-fact", document::<MarketFact>("market-fact")),
+        ("miner-client-message", closed(document::<MinerClientMessage>("miner-client-message"))),
+        ("miner-server-message", document::<MinerServerMessage>("miner-server-message")),
         ("topic", document::<Topic>("topic")),
         ("leaderboard", document::<Leaderboard>("leaderboard")),
         ("problem", document::<Problem>("problem")),

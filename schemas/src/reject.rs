@@ -110,6 +110,8 @@ reject_codes! {
     40 LimitReached = "limit_reached",
     /// A name that is empty, too long or outside its alphabet.
     41 InvalidName = "invalid_name",
+    /// Another miner has this name.
+    44 NameTaken = "name_taken",
 }
 
 impl fmt::Display for RejectCode {

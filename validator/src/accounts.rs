@@ -201,7 +201,7 @@ impl Validator {
         self.ledger.balance(&LedgerAccount::Prepaid(account.clone()), Asset::Usd)
     }
 
-    fn account_view(&self, account: &AccountId) -> Verdict {
+    pub(crate) fn account_view(&self, account: &AccountId) -> Verdict {
         Verdict::Account(AccountView { account: account.clone(), prepaid: self.prepaid(account) })
     }
 }

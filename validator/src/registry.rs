@@ -6,12 +6,12 @@ use minicbor::{Decode, Encode};
 use schemas::id::is_name;
 use schemas::time::NANOS_PER_SEC;
 use schemas::{
-    Asset, LedgerAccount, Micros, MinerJoined, NetworkRules, Ppm, RejectCode, SignalId, Timestamp,
+    AccountId, Asset, LedgerAccount, Micros, MinerJoined, NetworkRules, Ppm, RejectCode, SignalId, Timestamp,
     TopicRules, TxnKind, ValidatorId, Verdict,
 };
 
 use crate::accounts::Offer;
-use crate::admit::ensure;
+use crate::admit::{ensure, is_signed};
 use crate::ledger::leg;
 use crate::limits::{Limits, MAX_AMOUNT, MAX_WEIGHT, has_room, is_text};
 use crate::validator::Validator;
@@ -116,6 +116,9 @@ impl Validator {
     }
 
     /// Lets a miner in and issues its stake; it takes part in questions that open from now on.
+    ///
+    /// A miner that the network names brings its stake along. One that registers itself has signed, and its stake is
+    /// paid for from an account's prepaid money, one micro-USD for each micro-unit, in the same transaction.
     pub(crate) fn join(&mut self, joined: &MinerJoined, out: &mut Vec<Verdict>) -> Result<(), RejectCode> {
         ensure(!self.miners.contains_key(&joined.miner), RejectCode::DuplicateMiner)?;
         ensure(is_text(&joined.name) && is_text(&joined.kind), RejectCode::InvalidName)?;
@@ -125,16 +128,39 @@ impl Validator {
             ensure(host.part.is_valid(), RejectCode::InvalidAmount)?;
         }
         ensure(has_room(self.miners.len(), self.limits.max_miners), RejectCode::LimitReached)?;
-        let stake = |account, amount| leg(account, Asset::Stake, amount);
-        let legs = vec![
-            stake(LedgerAccount::Issuance, -joined.stake.0),
-            stake(LedgerAccount::MinerStake(joined.miner), joined.stake.0),
+        let payer = self.payer(joined)?;
+        let mut legs = vec![
+            leg(LedgerAccount::Issuance, Asset::Stake, -joined.stake.0),
+            leg(LedgerAccount::MinerStake(joined.miner), Asset::Stake, joined.stake.0),
         ];
+        if let Some(account) = &payer {
+            legs.push(leg(LedgerAccount::Prepaid(account.clone()), Asset::Usd, -joined.stake.0));
+            legs.push(leg(LedgerAccount::StakePaid, Asset::Usd, joined.stake.0));
+        }
         let txn = self.book(TxnKind::Join, &joined.miner.0, legs).map_err(|_| RejectCode::InvalidAmount)?;
         self.miners.insert(joined.miner, Miner { joined: joined.clone(), reserved: Micros(0) });
         self.publish(txn, out);
+        out.extend(payer.map(|account| self.account_view(&account)));
         out.push(Verdict::MinerListed(joined.clone()));
         Ok(())
+    }
+
+    /// Who pays for the stake of a miner that registers itself, if all of that is in order; nobody for one that the
+    /// network names. Half a registration is a forged one.
+    fn payer(&self, joined: &MinerJoined) -> Result<Option<AccountId>, RejectCode> {
+        let (signature, account) = match (&joined.signature, &joined.account) {
+            (None, None) => return Ok(None),
+            (Some(signature), Some(account)) => (signature, account),
+            _ => return Err(RejectCode::BadSignature),
+        };
+        ensure(self.miners.values().all(|m| m.joined.name != joined.name), RejectCode::NameTaken)?;
+        ensure(self.accounts.open.contains(account), RejectCode::UnknownAccount)?;
+        ensure(self.prepaid(account) >= joined.stake, RejectCode::CreditsExhausted)?;
+        let network = self.network.as_ref().ok_or(RejectCode::NoGenesis)?;
+        let MinerJoined { miner, name, kind, stake, .. } = joined;
+        let message = MinerJoined::signing_bytes(&network.hash, miner, name, kind, *stake);
+        ensure(is_signed(&miner.0, &message, signature), RejectCode::BadSignature)?;
+        Ok(Some(account.clone()))
     }
 }
 

@@ -48,14 +48,19 @@ impl Gate {
     }
 
     /// The key of a WebSocket handshake: in the header, or in the list of subprotocols.
-    pub(super) fn admit_socket(&self, state: &ApiState, headers: &HeaderMap) -> Result<KeyInfo, ApiError> {
+    pub(super) fn admit_socket(
+        &self,
+        state: &ApiState,
+        headers: &HeaderMap,
+        scope: Scope,
+    ) -> Result<KeyInfo, ApiError> {
         let secret = match bearer(headers)? {
             Some(secret) => secret,
             None => protocols(headers)
                 .find_map(|p| p.strip_prefix(AUTH_PROTOCOL))
                 .ok_or(ApiError::Unauthenticated)?,
         };
-        self.admit_secret(state, secret, Scope::Stream)
+        self.admit_secret(state, secret, scope)
     }
 
     fn admit_secret(&self, state: &ApiState, secret: &str, scope: Scope) -> Result<KeyInfo, ApiError> {

@@ -19,7 +19,7 @@ use tokio::sync::{mpsc, watch};
 use super::gate::Gate;
 use super::metrics;
 use super::problem::{self, Failure};
-use super::{ApiState, openapi, page, read, socket, submit};
+use super::{ApiState, openapi, page, questions, read, register, socket, submit};
 use crate::error::ApiError;
 
 /// Says which request a problem was about.
@@ -60,6 +60,11 @@ pub fn app(state: ApiState) -> Router {
         .route("/account/balance", get(read::balance))
         .route("/miner/commitments", post(submit::commitment))
         .route("/miner/reveals", post(submit::reveal))
+        .route("/miner/registrations", post(register::registration))
+        .route("/miner/ws", get(socket::upgrade_miner))
+        .route("/network", get(questions::network))
+        .route("/questions", get(questions::list))
+        .route("/market/{symbol}/history", get(questions::market))
         .route("/dashboard", get(page::data))
         .route("/ws", get(socket::upgrade));
     Router::new()

@@ -8,18 +8,21 @@ mod metrics;
 mod openapi;
 mod page;
 mod problem;
+mod questions;
 mod read;
+mod register;
 mod socket;
 mod submit;
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use schemas::Timestamp;
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 
 use crate::desk::Desk;
 use crate::limits::ApiLimits;
 use crate::push::Push;
+use crate::questions::{Board, BoardLimits};
 use crate::view::View;
 
 pub use http::{app, serve};
@@ -28,6 +31,18 @@ pub use openapi::{openapi, openapi_json};
 
 /// The view as its one writer (the kernel) and many readers share it. Apply a verdict before its pushes are sent.
 pub type SharedView = Arc<RwLock<View>>;
+
+/// The board as its one writer (the kernel) and many readers share it.
+pub type SharedBoard = Arc<RwLock<Board>>;
+
+/// The network that is served.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NetworkName {
+    /// Its name.
+    pub name: String,
+    /// The hash inside every commitment.
+    pub hash: [u8; 32],
+}
 
 /// Whether the service can do its work.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -54,6 +69,12 @@ pub struct HealthCheck {
 pub struct ApiState {
     /// What may be read.
     pub view: SharedView,
+    /// What miners that run elsewhere may read.
+    pub board: SharedBoard,
+    /// Rings when the board has changed; only the newest ring counts, so it never fills up.
+    pub bell: watch::Sender<u64>,
+    /// The network.
+    pub network: NetworkName,
     /// The way into the intake.
     pub desk: Arc<dyn Desk>,
     /// Who may ask.
@@ -81,6 +102,9 @@ impl ApiState {
     ) -> Self {
         Self {
             view,
+            board: Arc::new(RwLock::new(Board::new(BoardLimits::default()))),
+            bell: watch::Sender::new(0),
+            network: NetworkName::default(),
             desk,
             keys,
             pushes,
@@ -94,6 +118,11 @@ impl ApiState {
     /// The view, to read. Never held across an await.
     pub(crate) fn read(&self) -> RwLockReadGuard<'_, View> {
         self.view.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The board, to read. Never held across an await.
+    pub(crate) fn board(&self) -> RwLockReadGuard<'_, Board> {
+        self.board.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The time.

@@ -5,11 +5,11 @@ use std::sync::LazyLock;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use schemas::public::{ClientMessage, ServerMessage};
+use schemas::public::{ClientMessage, MinerClientMessage, MinerServerMessage, ServerMessage};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::{page, read, socket, submit};
+use super::{page, questions, read, register, socket, submit};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -23,9 +23,10 @@ use super::{page, read, socket, submit};
     paths(
         read::topics, read::topic, read::latest, read::history, read::market_signal, read::leaderboard, read::miner,
         read::balance, read::livez, read::readyz, read::metrics, submit::commitment, submit::reveal, page::data,
-        socket::upgrade
+        socket::upgrade, questions::network, questions::list, questions::market, register::registration,
+        socket::upgrade_miner
     ),
-    components(schemas(ClientMessage, ServerMessage)),
+    components(schemas(ClientMessage, ServerMessage, MinerClientMessage, MinerServerMessage)),
     modifiers(&Keys),
     tags(
         (name = "public", description = "Free, no key"),

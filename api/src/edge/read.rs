@@ -48,14 +48,14 @@ pub(super) struct PageQuery {
 }
 
 type Core_ = State<Arc<Core>>;
-type PathOf<T> = Result<Path<T>, PathRejection>;
-type QueryOf<T> = Result<Query<T>, QueryRejection>;
+pub(super) type PathOf<T> = Result<Path<T>, PathRejection>;
+pub(super) type QueryOf<T> = Result<Query<T>, QueryRejection>;
 
-fn path<T>(path: PathOf<T>) -> Result<T, ApiError> {
+pub(super) fn path<T>(path: PathOf<T>) -> Result<T, ApiError> {
     path.map(|Path(value)| value).map_err(|_| ApiError::PathInvalid("a segment is not text"))
 }
 
-fn query<T>(query: QueryOf<T>) -> Result<T, ApiError> {
+pub(super) fn query<T>(query: QueryOf<T>) -> Result<T, ApiError> {
     query.map(|Query(value)| value).map_err(|rejection| ApiError::QueryInvalid(rejection.body_text()))
 }
 

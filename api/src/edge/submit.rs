@@ -12,7 +12,7 @@ use schemas::{Intake, MinerId, QuestionId, Verdict, public};
 
 use super::charge;
 use super::http::Core;
-use super::keys::Scope;
+use super::keys::{KeyInfo, Scope};
 use crate::error::ApiError;
 use crate::{strict, submit as form, wire};
 
@@ -45,14 +45,19 @@ pub(super) async fn reveal(State(core): State<Arc<Core>>, request: Request) -> R
     hand_in(&core, Intake::Reveal(record), miner, question).await
 }
 
-/// The body of an admitted caller: its type, its size and its time are bounded.
+/// The body of an admitted caller.
 async fn body(core: &Core, request: Request) -> Result<Bytes, ApiError> {
+    Ok(body_of(core, request).await?.1)
+}
+
+/// An admitted caller and its body, whose type, size and time are bounded.
+pub(super) async fn body_of(core: &Core, request: Request) -> Result<(KeyInfo, Bytes), ApiError> {
     let (parts, body) = request.into_parts();
-    core.gate.admit_key(&core.state, &parts.headers, Scope::MinerSubmit)?;
+    let key = core.gate.admit_key(&core.state, &parts.headers, Scope::MinerSubmit)?;
     if !is_json(&parts.headers) {
         return Err(ApiError::MediaTypeUnsupported);
     }
-    read(core, &parts.headers, body).await
+    Ok((key, read(core, &parts.headers, body).await?))
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

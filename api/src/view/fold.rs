@@ -2,8 +2,8 @@
 
 use schemas::verdict::ChargeOutcome;
 use schemas::{
-    AccountView, Determination, Micros, MinerId, MinerJoined, Q32, Question, Record, RejectCode, Score,
-    ScoreStatus, Settlement, Signal, Subscription, Timestamp, TopicRules, Txn, Verdict,
+    AccountView, Asset, Determination, LedgerAccount, Micros, MinerId, MinerJoined, Q32, Question, Record,
+    RejectCode, Score, ScoreStatus, Settlement, Signal, Subscription, Timestamp, TopicRules, Txn, Verdict,
 };
 
 use super::View;
@@ -89,6 +89,8 @@ impl View {
             rejected: 0,
             accepted: 0,
             topics: std::collections::BTreeMap::new(),
+            earned: Micros(0),
+            recent: std::collections::VecDeque::new(),
         };
         self.miners.insert(joined.miner, record);
     }
@@ -166,6 +168,7 @@ impl View {
 
     fn scored(&mut self, score: &Score) {
         self.with_miner(Some(score.miner), |miner| {
+            miner.remember(score);
             let record = miner.topics.entry(score.topic.clone()).or_default();
             match score.status {
                 ScoreStatus::Missing => record.missing += 1,
@@ -185,6 +188,7 @@ impl View {
 
     fn settled(&mut self, settlement: &Settlement) {
         self.with_miner(Some(settlement.miner), |miner| {
+            miner.settle(settlement);
             miner.stake = settlement.stake_after;
             miner.gain = Micros(miner.gain.0.saturating_add(settlement.delta.0));
         });
@@ -199,6 +203,11 @@ impl View {
         for posting in &txn.postings {
             let sum = ledger.sums.entry(posting.asset).or_default();
             *sum = Micros(sum.0.saturating_add(posting.amount.0));
+            if let (LedgerAccount::MinerPayable(id), Asset::Usd) = (&posting.account, posting.asset)
+                && let Some(miner) = self.miners.get_mut(id)
+            {
+                miner.earned = Micros(miner.earned.0.saturating_add(posting.amount.0));
+            }
         }
     }
 

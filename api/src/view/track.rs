@@ -1,8 +1,8 @@
 //! Track records: sums of proper scores in integers; it never rounds a sum, only the ratio that is shown.
 
 use minicbor::{Decode, Encode};
-use schemas::{Micros, MinerId, Ppm, Q32, TopicId};
-use std::collections::BTreeMap;
+use schemas::{Micros, MinerId, Ppm, Q32, Score, Settlement, TopicId};
+use std::collections::{BTreeMap, VecDeque};
 
 /// How many bins a reliability diagram has.
 pub(crate) const BINS: usize = 10;
@@ -167,9 +167,34 @@ pub struct MinerRecord {
     /// Per topic.
     #[n(8)]
     pub topics: BTreeMap<TopicId, MinerTopicRecord>,
+    /// Its part of what customers paid, micro-USD.
+    #[n(9)]
+    pub earned: Micros,
+    /// The newest scores, oldest first, each with the stake it moved.
+    #[n(10)]
+    pub recent: VecDeque<(Score, Option<Micros>)>,
 }
 
+/// Newest scores kept per miner.
+const RECENT: usize = 16;
+
 impl MinerRecord {
+    /// Keeps a score among the newest.
+    pub(super) fn remember(&mut self, score: &Score) {
+        self.recent.push_back((score.clone(), None));
+        while self.recent.len() > RECENT {
+            self.recent.pop_front();
+        }
+    }
+
+    /// Notes what a question moved.
+    pub(super) fn settle(&mut self, settlement: &Settlement) {
+        let same = self.recent.iter_mut().rev().find(|(score, _)| score.question == settlement.question);
+        if let Some((_, delta)) = same {
+            *delta = Some(settlement.delta);
+        }
+    }
+
     /// All topics together.
     pub fn overall(&self) -> MinerTopicRecord {
         let mut sum = MinerTopicRecord::default();

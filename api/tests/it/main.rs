@@ -7,6 +7,7 @@ mod errors;
 mod golden;
 mod keys;
 mod matrix;
+mod miners;
 mod rest;
 mod rig;
 mod socket;

@@ -141,6 +141,10 @@ impl Desk for HouseDesk {
                     let what = What::Commitment;
                     vec![Verdict::Rejected { what, miner: Some(*miner), question: Some(*question), code }]
                 }
+                (Some(Trouble::Reject(code)), Intake::Miner(_)) => {
+                    vec![Verdict::Rejected { what: What::Registry, miner: None, question: None, code }]
+                }
+                (_, Intake::Miner(joined)) => vec![Verdict::MinerListed(joined.clone())],
                 (_, Intake::Usage(usage)) => house.charge(&mut ledger, usage),
                 (_, Intake::Commitment(Commitment { miner, question, .. })) => {
                     vec![accepted(What::Commitment, *miner, *question)]
@@ -315,6 +319,8 @@ impl Rig {
                 kind: "model".into(),
                 stake: Micros(1_000_000 * i64::from(n)),
                 host: None,
+                signature: None,
+                account: None,
             })
         };
         let mut ledger = self.house.ledger.lock().unwrap();

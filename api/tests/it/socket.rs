@@ -22,7 +22,11 @@ impl Client {
     }
 
     pub async fn with(rig: &Rig, headers: &[(&'static str, &str)]) -> Result<Self, (u16, Value)> {
-        let mut request = format!("ws://{}/v1/ws", rig.addr).into_client_request().unwrap();
+        Self::at(rig, "/v1/ws", headers).await
+    }
+
+    pub async fn at(rig: &Rig, path: &str, headers: &[(&'static str, &str)]) -> Result<Self, (u16, Value)> {
+        let mut request = format!("ws://{}{path}", rig.addr).into_client_request().unwrap();
         for (name, value) in headers {
             request.headers_mut().append(*name, value.parse().unwrap());
         }

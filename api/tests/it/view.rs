@@ -46,7 +46,15 @@ fn subscription() -> Subscription {
 
 fn join(n: u8) -> Verdict {
     let (name, kind, stake) = (format!("m{n}"), "model".into(), Micros(100));
-    Verdict::MinerListed(MinerJoined { miner: miner_id(n), name, kind, stake, host: None })
+    Verdict::MinerListed(MinerJoined {
+        miner: miner_id(n),
+        name,
+        kind,
+        stake,
+        host: None,
+        signature: None,
+        account: None,
+    })
 }
 
 /// The first signal, sold.

@@ -94,6 +94,8 @@ pub fn join(n: u8) -> ForecasterInput {
         kind,
         stake: Micros(1),
         host: None,
+        signature: None,
+        account: None,
     }))
 }
 

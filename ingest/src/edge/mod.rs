@@ -89,6 +89,13 @@ pub struct VenueEdge {
     task: JoinHandle<()>,
 }
 
+/// Chooses who does the cryptography of https and wss in this process; without the feature `tls` there is none.
+pub fn use_tls() {
+    // A provider that was installed before is as good.
+    #[cfg(feature = "tls")]
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
 impl VenueEdge {
     /// Starts the edge with default limits; must be called within a tokio runtime.
     pub fn spawn(endpoints: Endpoints, sink: mpsc::Sender<Seen>) -> Self {
@@ -103,9 +110,7 @@ impl VenueEdge {
         signer: Option<Arc<dyn Signer>>,
         sink: mpsc::Sender<Seen>,
     ) -> Self {
-        #[cfg(feature = "tls")]
-        // A provider that was installed before is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        use_tls();
         let (deeds, inbox) = mpsc::channel(limits.deeds.max(1));
         let dropped = Arc::new(AtomicU64::new(0));
         let (capacity, grace) = (limits.deeds.max(1), limits.send_timeout);

@@ -11,6 +11,7 @@ pub mod doctor;
 pub mod features;
 pub mod gpu_check;
 pub mod keys;
+pub mod miner;
 pub mod model;
 pub mod model_args;
 pub mod progress;
@@ -56,6 +57,8 @@ pub enum Command {
     Archive(archive::ArchiveArgs),
     /// Create, list and revoke API keys.
     Keys(keys::KeysArgs),
+    /// Run a miner in a process of its own, against a node anywhere.
+    Miner(miner::MinerArgs),
     /// Check this machine: ONNX Runtime, models, execution providers.
     Doctor(doctor::DoctorArgs),
     /// Prove what a machine with an NVIDIA GPU should: providers, agreement, throughput; fails without one.
@@ -84,6 +87,7 @@ pub fn run(command: Command) -> Result<ExitCode> {
         Command::Backtest(args) => backtest::run(args),
         Command::Archive(args) => archive::run(args),
         Command::Keys(args) => keys::run(args),
+        Command::Miner(args) => miner::run(args),
         Command::Doctor(args) => doctor::run(&args),
         Command::GpuCheck(args) => gpu_check::run(&args),
         Command::Model(args) => model::run(args),

@@ -24,6 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 enum Key {
     /// A delivery.
     Unit(UnitId),
+    /// A registration.
+    Registration(MinerId),
     /// A commitment or a reveal; no miner if nobody knows its key.
     Prediction(What, QuestionId, Option<MinerId>),
 }
@@ -94,6 +96,8 @@ fn key_of_verdict(verdict: &Verdict) -> Option<Key> {
     match verdict {
         Verdict::Charged(charge) => Some(Key::Unit(charge.unit)),
         Verdict::ChargeRefused { unit, .. } => Some(Key::Unit(*unit)),
+        Verdict::MinerListed(joined) => Some(Key::Registration(joined.miner)),
+        Verdict::Rejected { what: What::Registry, miner: Some(miner), .. } => Some(Key::Registration(*miner)),
         Verdict::Accepted { what, miner, question } | Verdict::Rejected { what, miner, question, .. } => {
             Some(Key::Prediction(*what, (*question)?, *miner))
         }
@@ -118,6 +122,7 @@ impl RemoteDesk {
         let known = |miner: MinerId| view.miners().contains_key(&miner).then_some(miner);
         match intake {
             Intake::Usage(usage) => Some(Key::Unit(unit_id(&usage.subscription, &usage.topic, usage.slot))),
+            Intake::Miner(joined) => Some(Key::Registration(joined.miner)),
             Intake::Commitment(c) => Some(Key::Prediction(What::Commitment, c.question, known(c.miner))),
             Intake::Reveal(r) => Some(Key::Prediction(What::Reveal, r.question, known(r.miner))),
             _ => None,

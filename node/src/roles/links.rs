@@ -35,7 +35,8 @@ const SKIPPED: u64 = 10_000;
 pub fn followed(role: Role) -> &'static [Role] {
     match role {
         Role::All => &[],
-        Role::Ingest | Role::Api => &[Role::Validator],
+        Role::Ingest => &[Role::Validator],
+        Role::Api => &[Role::Ingest, Role::Validator],
         Role::Miner => &[Role::Ingest, Role::Validator],
         Role::Validator => &[Role::Ingest, Role::Miner, Role::Api],
     }
@@ -45,7 +46,7 @@ pub fn followed(role: Role) -> &'static [Role] {
 /// the own journal already. Nobody takes another process's clock.
 fn wanted(role: Role, from: Role, own: &BTreeSet<MinerId>, entry: &Entry) -> bool {
     match (role, from, entry.stream) {
-        (Role::Validator | Role::Miner, Role::Ingest, Stream::Market)
+        (Role::Validator | Role::Miner | Role::Api, Role::Ingest, Stream::Market)
         | (Role::Api, Role::Validator, Stream::Verdicts) => true,
         (_, _, Stream::Intake) => intake_of(entry).is_some_and(|body| match (role, from, body) {
             (Role::Ingest, Role::Validator, body) => matches!(body, Intake::Topic(_)),
@@ -56,6 +57,8 @@ fn wanted(role: Role, from: Role, own: &BTreeSet<MinerId>, entry: &Entry) -> boo
             (Role::Validator, Role::Miner, body) => {
                 matches!(body, Intake::Commitment(_) | Intake::Reveal(_))
             }
+            // Who registers through the API has signed and pays; nobody is named there.
+            (Role::Validator, Role::Api, Intake::Miner(m)) => m.signature.is_some() && m.account.is_some(),
             (Role::Validator, Role::Api, body) => {
                 matches!(
                     body,

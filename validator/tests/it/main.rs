@@ -7,6 +7,7 @@ mod golden;
 mod hostile;
 mod quorum;
 mod random;
+mod registration;
 mod rejects;
 mod replay;
 mod rounds;

@@ -212,6 +212,8 @@ fn registry() {
         kind: "model".into(),
         stake: Micros(0),
         host: None,
+        signature: None,
+        account: None,
     };
     let no_stake = Intake::Miner(joined.clone());
     joined.stake = Micros(i64::MAX);

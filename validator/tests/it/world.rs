@@ -151,6 +151,8 @@ pub(crate) fn join(i: u8, stake: i64) -> Intake {
         kind: "model".into(),
         stake: Micros(stake),
         host: None,
+        signature: None,
+        account: None,
     })
 }
 

@@ -4,6 +4,7 @@
 //! exhausted and 4003 not entitled (retry after paying), 4008 slow consumer (resume), 4010 the service could not
 //! charge (resume), 4011 going away (resume), 4029 too many commands (retry slowly).
 
+mod miner;
 mod parts;
 mod session;
 mod start;
@@ -25,7 +26,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::ApiState;
 use super::http::{Core, Drain};
-use super::keys::KeyInfo;
+use super::keys::{KeyInfo, Scope};
 use super::metrics::{Closed, Metrics};
 use crate::error::ApiError;
 use crate::limits::SocketBounds;
@@ -49,7 +50,49 @@ pub(super) async fn upgrade(
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, ApiError> {
-    let key = core.gate.admit_socket(&core.state, &headers)?;
+    let key = core.gate.admit_socket(&core.state, &headers, Scope::Stream)?;
+    open(core, drain, key, upgrade, Kind::Customer)
+}
+
+/// Opens a miner's WebSocket: questions, market facts and verdicts. The key is sent as for `/v1/ws`. Messages:
+/// `MinerClientMessage`, `MinerServerMessage`.
+#[utoipa::path(get, path = "/v1/miner/ws", tag = "miner", security(("key" = ["miner:submit"])),
+    responses((status = 101, description = "Messages are `MinerClientMessage` and `MinerServerMessage`"),
+        (status = "default", body = public::Problem, content_type = "application/problem+json")))]
+pub(super) async fn upgrade_miner(
+    State(core): State<Arc<Core>>,
+    drain: Option<Extension<Drain>>,
+    headers: HeaderMap,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Result<Response, ApiError> {
+    let key = core.gate.admit_socket(&core.state, &headers, Scope::MinerSubmit)?;
+    open(core, drain, key, upgrade, Kind::Miner)
+}
+
+/// Whose connection it is.
+#[derive(Clone, Copy)]
+enum Kind {
+    /// Signals.
+    Customer,
+    /// Questions and market facts.
+    Miner,
+}
+
+/// What ties a session to its connection.
+struct Ends {
+    out: mpsc::Sender<String>,
+    commands: mpsc::Receiver<Heard>,
+    leaving: Option<watch::Receiver<bool>>,
+    idle: oneshot::Receiver<()>,
+}
+
+fn open(
+    core: Arc<Core>,
+    drain: Option<Extension<Drain>>,
+    key: KeyInfo,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    kind: Kind,
+) -> Result<Response, ApiError> {
     let upgrade = upgrade.map_err(|_| ApiError::WebSocketRequired)?;
     let seat = core.sockets.take(&key.hint)?;
     let bounds = core.state.limits.socket;
@@ -60,12 +103,18 @@ pub(super) async fn upgrade(
         .write_buffer_size(0)
         .max_write_buffer_size(4 * bounds.message_bytes.max(64 * 1024));
     let drain = drain.map(|Extension(drain)| drain);
-    Ok(upgrade.on_upgrade(move |socket| Box::pin(run(core, key, drain, socket, seat))))
+    Ok(upgrade.on_upgrade(move |socket| Box::pin(run(core, key, drain, socket, (seat, kind)))))
 }
 
 /// Runs one connection: reader, timers, session and writer side by side in one task, none waiting for another's
 /// socket work; it ends when the writer has said the last word, or has had its time for it.
-async fn run(core: Arc<Core>, key: KeyInfo, drain: Option<Drain>, socket: WebSocket, seat: Seat) {
+async fn run(
+    core: Arc<Core>,
+    key: KeyInfo,
+    drain: Option<Drain>,
+    socket: WebSocket,
+    (seat, kind): (Seat, Kind),
+) {
     let bounds = core.state.limits.socket;
     let patience = Duration::from_millis(bounds.close_ms);
     let (mut sink, stream) = socket.split();
@@ -76,9 +125,13 @@ async fn run(core: Arc<Core>, key: KeyInfo, drain: Option<Drain>, socket: WebSoc
     let (heard, hearing) = watch::channel(());
     let (idle, idled) = oneshot::channel();
     let leaving = drain.as_ref().map(|d| d.leaving.clone());
-    let session = Session::new(Arc::clone(&core), key, seat.name(), out, commands, leaving, idled);
+    let tied = Ends { out, commands, leaving, idle: idled };
+    let (of, name) = (Arc::clone(&core), seat.name());
     let ends = async {
-        let ending = Box::pin(session.run()).await;
+        let ending = match kind {
+            Kind::Customer => Box::pin(Session::new(of, key, name, tied).run()).await,
+            Kind::Miner => Box::pin(miner::MinerSession::new(of, key, name, tied).run()).await,
+        };
         // The writer is gone when the client is; then nobody needs last words.
         let _ = last.send(ending);
         tokio::time::sleep(patience).await;

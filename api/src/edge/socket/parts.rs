@@ -85,8 +85,8 @@ pub(super) async fn write(
         sink.send(next).await.ok()?;
     }
     let ending = last_words.await.ok()??;
-    for message in &ending.last {
-        sink.send(Message::Text(super::text(message).into())).await.ok()?;
+    for message in ending.last {
+        sink.send(Message::Text(message.into())).await.ok()?;
     }
     let frame = CloseFrame { code: ending.code, reason: ending.reason.into() };
     sink.send(Message::Close(Some(frame))).await.ok()?;

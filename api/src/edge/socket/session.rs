@@ -16,7 +16,7 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use super::super::charge;
 use super::super::http::Core;
 use super::super::keys::KeyInfo;
-use super::{Heard, bad_request};
+use super::{Ends, Heard, bad_request};
 use crate::bucket::Bucket;
 use crate::error::ApiError;
 use crate::push::Push;
@@ -26,12 +26,12 @@ use crate::{strict, wire};
 /// Events taken from the view at once; commands are looked at in between.
 const BATCH: usize = 32;
 /// How long a client should wait before it comes back to a service that closes.
-const COME_BACK_MS: u64 = 1_000;
+pub(super) const COME_BACK_MS: u64 = 1_000;
 
 /// The last words of a connection.
 #[derive(Debug)]
 pub(super) struct Ending {
-    pub(super) last: Vec<ServerMessage>,
+    pub(super) last: Vec<String>,
     pub(super) code: u16,
     pub(super) reason: &'static str,
 }
@@ -41,11 +41,11 @@ impl Ending {
     pub(super) fn new(code: u16, reason: &'static str, detail: &str) -> Self {
         let (id, topic) = (None, None);
         let error = ServerMessage::Error { id, topic, code: reason.to_owned(), detail: detail.to_owned() };
-        Self { last: vec![error], code, reason }
+        Self { last: vec![super::text(&error)], code, reason }
     }
 
     fn going_away() -> Self {
-        let last = vec![ServerMessage::GoingAway { reconnect_after_ms: COME_BACK_MS }];
+        let last = vec![super::text(&ServerMessage::GoingAway { reconnect_after_ms: COME_BACK_MS })];
         Self { last, code: 4011, reason: "going_away" }
     }
 }
@@ -80,15 +80,8 @@ pub(super) struct Session {
 }
 
 impl Session {
-    pub(super) fn new(
-        core: Arc<Core>,
-        key: KeyInfo,
-        name: String,
-        out: mpsc::Sender<String>,
-        commands: mpsc::Receiver<Heard>,
-        leaving: Option<watch::Receiver<bool>>,
-        idle: oneshot::Receiver<()>,
-    ) -> Self {
+    pub(super) fn new(core: Arc<Core>, key: KeyInfo, name: String, ends: Ends) -> Self {
+        let Ends { out, commands, leaving, idle } = ends;
         // Listen first, look second: what happens in between is heard twice, never missed.
         let pushes = core.state.pushes.subscribe();
         let (seen, balance) = {
@@ -325,7 +318,7 @@ impl Session {
         if self.following.is_empty() {
             let topic = Some(topic.to_string());
             let error = ServerMessage::Error { id: None, topic, code: code.to_owned(), detail };
-            return Err(Some(Ending { last: vec![error], code: close, reason: code }));
+            return Err(Some(Ending { last: vec![super::text(&error)], code: close, reason: code }));
         }
         self.complain(None, Some(topic), code, &detail).await
     }
@@ -365,7 +358,7 @@ impl Session {
         let missed = self.following.iter().filter_map(|(topic, f)| {
             let head = view.topics().get(topic)?.head;
             let gap = ServerMessage::Gap { topic: topic.to_string(), from: f.next, to: head };
-            (f.next <= head).then_some(gap)
+            (f.next <= head).then(|| super::text(&gap))
         });
         Ending { last: missed.collect(), code: 4008, reason: "slow_consumer" }
     }
