@@ -20,6 +20,7 @@ pub(crate) fn registration(
         name: json.name.clone(),
         kind: json.kind.clone(),
         stake: Micros(stake),
+        host: None,
         signature: Some(bytes("signature", &json.signature)?),
         account: Some(account.clone()),
     })

@@ -48,7 +48,7 @@ impl MinerKey {
         let miner = self.id();
         let signature = self.sign(&MinerJoined::signing_bytes(network, &miner, name, kind, stake));
         let (name, kind) = (name.to_owned(), kind.to_owned());
-        MinerJoined { miner, name, kind, stake, signature: Some(signature), account: None }
+        MinerJoined { miner, name, kind, stake, host: None, signature: Some(signature), account: None }
     }
 
     /// Step one: the sealed and signed forecast.

@@ -150,7 +150,8 @@ impl Validator {
     fn payer(&self, joined: &MinerJoined) -> Result<Option<AccountId>, RejectCode> {
         let (signature, account) = match (&joined.signature, &joined.account) {
             (None, None) => return Ok(None),
-            (Some(signature), Some(account)) => (signature, account),
+            // A host's fee is nothing that the miner has signed.
+            (Some(signature), Some(account)) if joined.host.is_none() => (signature, account),
             _ => return Err(RejectCode::BadSignature),
         };
         ensure(self.miners.values().all(|m| m.joined.name != joined.name), RejectCode::NameTaken)?;

@@ -18,6 +18,7 @@ fn registration(i: u8, name: &str, stake: i64) -> MinerJoined {
         name: name.to_owned(),
         kind: "model".to_owned(),
         stake: Micros(stake),
+        host: None,
         signature: Some(key.sign(&message).to_bytes()),
         account: Some(account()),
     }
@@ -69,6 +70,14 @@ fn every_refusal_has_its_code_and_moves_nothing() {
         ("another kind", change(&|j| j.kind = "poor".into()), RejectCode::BadSignature),
         ("another stake", change(&|j| j.stake = Micros(1)), RejectCode::BadSignature),
         ("another key", change(&|j| j.miner = miner_id(8)), RejectCode::BadSignature),
+        (
+            "a fee that the miner has not signed",
+            change(&|j| {
+                let account = AccountId::new("host").unwrap();
+                j.host = Some(schemas::HostFee { part: schemas::Ppm(1), account });
+            }),
+            RejectCode::BadSignature,
+        ),
         ("unsigned", change(&|j| j.signature = None), RejectCode::BadSignature),
         ("nobody pays", change(&|j| j.account = None), RejectCode::BadSignature),
         ("unknown account", change(&|j| j.account = AccountId::new("bob")), RejectCode::UnknownAccount),
