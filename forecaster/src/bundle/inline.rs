@@ -120,10 +120,8 @@ impl Inline<'_, '_> {
             let data = (self.source)(&external)?;
             self.bytes = self.bytes.saturating_add(data.len() as u64);
             if self.bytes > self.limits.max_model_bytes {
-                let detail = format!(
-                    "model and external data have more than {} bytes",
-                    self.limits.max_model_bytes
-                );
+                let detail =
+                    format!("model and external data have more than {} bytes", self.limits.max_model_bytes);
                 return Err(ForecasterError::check(Check::Size, detail));
             }
             out.field(9, Value::Bytes(&data));
@@ -143,7 +141,8 @@ fn entry(message: &[u8], external: &mut External) -> Result<(), ForecasterError>
             _ => {}
         }
     }
-    let number = || value.parse::<u64>().map_err(|_| bad(&format!("external `{key}` is `{value}`, no number")));
+    let number =
+        || value.parse::<u64>().map_err(|_| bad(&format!("external `{key}` is `{value}`, no number")));
     match key {
         "location" => value.clone_into(&mut external.location),
         "offset" => external.offset = number()?,

@@ -133,9 +133,9 @@ impl Manifest {
         match (n.kind.as_str(), &n.mean, &n.scale, n.clip) {
             ("none", None, None, None) => Ok(()),
             ("none", ..) => fault("kind `none` takes no mean, scale or clip"),
-            ("zscore" | "robust", ..) if width == 0 => {
-                fault("without [features] and without an f32 input of source `caller` with a fixed last dimension only kind `none` has a meaning")
-            }
+            ("zscore" | "robust", ..) if width == 0 => fault(
+                "without [features] and without an f32 input of source `caller` with a fixed last dimension only kind `none` has a meaning",
+            ),
             ("zscore" | "robust", Some(mean), Some(scale), Some(clip)) => {
                 // What counts is the f32 that the model sees: 1e-50 is positive, but zero as f32.
                 let sound = |x: &f64| (*x as f32).is_finite();

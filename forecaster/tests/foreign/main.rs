@@ -51,7 +51,8 @@ fn imported(package: &fetch::Package, options: &ImportOptions) -> Option<Importe
     assert_eq!(Parts::read(dir.path(), &limits).unwrap(), done.parts);
     assert_eq!(forecaster::Bundle::from_tar(&done.parts.to_tar().unwrap()).unwrap().id(), done.bundle.id());
     let manifest = done.bundle.manifest();
-    let mut runs: Vec<Vec<Tensor>> = done.bundle.golden().cases().iter().map(|c| c.run_inputs(manifest)).collect();
+    let mut runs: Vec<Vec<Tensor>> =
+        done.bundle.golden().cases().iter().map(|c| c.run_inputs(manifest)).collect();
     if manifest.limits.max_batch > 1 {
         runs.push(two_rows(manifest, &runs[0]));
     }

@@ -87,7 +87,11 @@ impl Draft<'_> {
     fn license(&mut self) -> String {
         self.options.license.clone().unwrap_or_else(|| {
             let cause = "no licence was named".to_owned();
-            self.note(Check::ManifestModel, cause, "name it with --license before anybody else runs the model");
+            self.note(
+                Check::ManifestModel,
+                cause,
+                "name it with --license before anybody else runs the model",
+            );
             "LicenseRef-unknown".to_owned()
         })
     }
@@ -115,7 +119,8 @@ impl Draft<'_> {
             let zeros = self.setting.inputs(std::slice::from_ref(input), 0);
             let given = zeros.ok().and_then(|mut t| t.pop());
             let came = self.learnt.base.iter().find(|t| t.name == *next);
-            let same = given.zip(came).is_some_and(|(a, b)| a.shape == b.shape && a.data.dtype() == b.data.dtype());
+            let same =
+                given.zip(came).is_some_and(|(a, b)| a.shape == b.shape && a.data.dtype() == b.data.dtype());
             if same {
                 let cause = format!("`{next}` has the name, type and shape of `{}`'s next value", input.name);
                 self.note(Check::ManifestState, cause, "proposed as [[state]]; remove it if it is none");
@@ -131,9 +136,11 @@ impl Draft<'_> {
         state: &[StateSection],
     ) -> Result<Vec<InputSection>, ForecasterError> {
         let width = features.map(|f| f.names.len());
-        let row = self.plan.iter().position(|i| i.dtype == Dtype::F32 && row_width(i) == width && width.is_some());
+        let row =
+            self.plan.iter().position(|i| i.dtype == Dtype::F32 && row_width(i) == width && width.is_some());
         if let (Some(width), None) = (width, row) {
-            let detail = format!("no f32 input takes rows of {width} features; name those it takes with --features");
+            let detail =
+                format!("no f32 input takes rows of {width} features; name those it takes with --features");
             return Err(ForecasterError::check(Check::ManifestInput, detail));
         }
         let mut out = Vec::new();
@@ -235,9 +242,7 @@ impl Draft<'_> {
         match (forecast, last, sums) {
             (true, 2, true) if shape.len() == 2 => (OutputKind::Probability, Transform::Identity, Some(1)),
             (_, _, true) => (OutputKind::Categorical, Transform::Identity, None),
-            (true, 1, _) if shape.len() <= 2 && unit => {
-                (OutputKind::Probability, Transform::Identity, None)
-            }
+            (true, 1, _) if shape.len() <= 2 && unit => (OutputKind::Probability, Transform::Identity, None),
             (true, 1, _) if shape.len() <= 2 => {
                 let cause = format!("`{}` gives numbers outside [0, 1]", tensor.name);
                 self.note(Check::Range, cause, "taken for a log-odds: the transform is `sigmoid`");

@@ -111,8 +111,10 @@ pub(super) fn related(input: &str, output: &str) -> bool {
 
 /// The name without the words that tell an input from an output.
 fn stem(name: &str) -> String {
-    const WORDS: [&str; 12] =
-        ["in", "out", "input", "output", "past", "present", "prev", "previous", "next", "new", "old", "updated"];
+    const WORDS: [&str; 12] = [
+        "in", "out", "input", "output", "past", "present", "prev", "previous", "next", "new", "old",
+        "updated",
+    ];
     let lower = name.to_lowercase();
     let words = lower.split(|c: char| !c.is_ascii_alphanumeric()).filter(|w| !w.is_empty());
     words.filter(|w| !WORDS.contains(w)).collect()

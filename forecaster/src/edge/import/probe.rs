@@ -106,7 +106,8 @@ pub(super) fn search(
         }
     }
     let why = last.map(|e| e.to_string()).unwrap_or_default();
-    let detail = format!("no probe input runs; name sizes with --dim and modes with --constant. The last try: {why}");
+    let detail =
+        format!("no probe input runs; name sizes with --dim and modes with --constant. The last try: {why}");
     Err(ForecasterError::check(Check::Import, detail))
 }
 
@@ -167,9 +168,10 @@ impl Learnt {
             if same {
                 return PlanDim::Fixed(u32::try_from(*size).unwrap_or(u32::MAX));
             }
-            let twin = plan.iter().flat_map(|p| &p.dims).find(|d| {
-                matches!(d, PlanDim::Free(_)) && setting.size(d) == *size
-            });
+            let twin = plan
+                .iter()
+                .flat_map(|p| &p.dims)
+                .find(|d| matches!(d, PlanDim::Free(_)) && setting.size(d) == *size);
             twin.cloned().unwrap_or_else(|| PlanDim::Free(format!("{}_{i}", output.name)))
         };
         output.shape.iter().enumerate().map(dim).collect()

@@ -75,7 +75,11 @@ pub fn run(args: &ImportArgs) -> Result<ExitCode> {
     let done = import(&engines, &args.model, &options, &BundleLimits::default())
         .with_context(|| format!("importing {}", args.model.display()))?;
     done.parts.write(&args.out)?;
-    if args.json { print_json(args, &done) } else { print(args, &done) }
+    if args.json {
+        print_json(args, &done)
+    } else {
+        print(args, &done)
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -38,8 +38,7 @@ pub fn run(args: &PackArgs) -> Result<ExitCode> {
         .and_then(|()| file.sync_all())
         .with_context(|| format!("writing {}", args.out.display()))?;
     if args.json {
-        let report =
-            json!({"bundle": bundle.id().to_string(), "file": args.out.display().to_string(), "bytes": bytes.len()});
+        let report = json!({"bundle": bundle.id().to_string(), "file": args.out.display().to_string(), "bytes": bytes.len()});
         println!("{report}");
     } else {
         println!("{}", bundle.id());
