@@ -155,9 +155,9 @@ fn inputs() {
     let i = Check::ManifestInput;
     let c = |from: &str, to: &str| (with(FULL, from, to), i.code());
     let r = |from: &str, to: &str| (with(&up(), from, to), i.code());
-    let more: String = (0..62)
-        .map(|n| format!("[[inputs]]\nname = \"i{n}\"\ndtype = \"f32\"\nshape = [1]\nsource = \"caller\"\n"))
-        .collect();
+    let one =
+        |n: i32| format!("[[inputs]]\nname = \"i{n}\"\ndtype = \"f32\"\nshape = [1]\nsource = \"caller\"\n");
+    let more = (0..62).map(one).collect::<Vec<_>>().concat();
     check(&[
         c("name = \"mode\"", "name = \"x\""),
         c("name = \"x\"", "name = \"\""),

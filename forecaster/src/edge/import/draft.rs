@@ -280,7 +280,7 @@ impl Draft<'_> {
         let mut poisoned = false;
         for (tensor, input) in inputs.iter_mut().zip(self.plan) {
             if let (Data::F32(values), None) = (&mut tensor.data, &input.next) {
-                values.iter_mut().for_each(|x| *x = f32::NAN);
+                values.fill(f32::NAN);
                 poisoned = true;
             }
         }
