@@ -14,6 +14,7 @@ mod archive;
 #[path = "../corpus/mod.rs"]
 mod corpus;
 mod costs;
+mod docs;
 mod golden;
 mod hostile;
 mod imports;
