@@ -1,7 +1,9 @@
 //! The hostile corpus against the pre-scan: every model is refused with exactly its code, or is there to be contained.
 
 use forecaster::Bundle;
+use forecaster::EngineChoice;
 use forecaster::bundle::{BundleLimits, Policy};
+use forecaster::engine::LoadOptions;
 
 use crate::corpus::{Expected, Hostile, corpus, local, manifest};
 
@@ -62,6 +64,31 @@ fn changed_bytes_get_a_verdict() {
             }
         }
     }
+}
+
+#[test]
+fn names_of_strangers_stay_short_and_plain() {
+    let name = format!("\u{1b}[2J{}", "x".repeat(1_000_000));
+    let mut file = crate::corpus::onnx::File::linear([1.0; 10]);
+    file.nodes[0] = crate::corpus::onnx::node(&name, &["features", "w"], &["s"]);
+    let bytes = file.bytes();
+    let error = crate::support::bundle(&manifest(&bytes), &bytes).unwrap_err();
+    assert_eq!(error.code(), "c06_operator");
+    let text = error.to_string();
+    assert!(text.len() < 8_000 && !text.contains('\u{1b}'), "{} bytes", text.len());
+}
+
+#[test]
+fn what_is_to_be_contained_is_a_model_that_loads() {
+    // Loaded only: each of them would take this process down, or its time, if it were run.
+    let Some(engines) = crate::support::engines() else { return };
+    let mut count = 0;
+    for model in corpus().into_iter().filter(|m| m.expected == Expected::Contained) {
+        let got = engines.session(&model.bytes, EngineChoice::Auto, &LoadOptions::default());
+        assert!(got.is_ok(), "{}: {:?}", model.name, got.err());
+        count += 1;
+    }
+    assert!(count >= 5);
 }
 
 #[test]
