@@ -191,6 +191,9 @@ impl fmt::Display for Check {
     }
 }
 
+/// Longest detail of a failed check, characters.
+const MAX_DETAIL: usize = 2_000;
+
 /// The errors of this crate.
 #[derive(Debug, thiserror::Error)]
 pub enum ForecasterError {
@@ -448,8 +451,11 @@ impl ForecasterError {
         Self::Worker { fault, detail: detail.into() }
     }
 
-    /// A failed bundle check.
+    /// A failed bundle check. Names in the detail are a stranger's: it is cut, and control characters are replaced, so
+    /// that it fits a log line and does nothing to a terminal.
     pub(crate) fn check(check: Check, detail: impl Into<String>) -> Self {
-        Self::Bundle { check, detail: detail.into() }
+        let detail = detail.into();
+        let plain = |c: char| if c.is_control() && c != '\n' { '\u{fffd}' } else { c };
+        Self::Bundle { check, detail: detail.chars().take(MAX_DETAIL).map(plain).collect() }
     }
 }

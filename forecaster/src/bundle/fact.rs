@@ -4,7 +4,7 @@
 use super::tensor::{TensorView, element_bits, elements};
 
 /// Numbers are followed of values up to this many elements.
-pub(super) const MAX_VALUES: usize = 1024;
+pub(super) const MAX_VALUES: u64 = 256;
 
 /// Dimensions as far as they are known.
 pub(super) type Dims = Vec<Option<u64>>;

@@ -17,6 +17,9 @@ pub const MIN_PAIRS: usize = 3;
 /// Most pairs and cases a bundle may have.
 pub const MAX_PAIRS: usize = 4096;
 
+/// Most inputs and most outputs of a case.
+const MAX_TENSORS: usize = 128;
+
 /// One raw row, before normalisation, and its answer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -190,6 +193,9 @@ fn check_pairs(file: &File, manifest: &Manifest) -> Result<(), ForecasterError> 
 /// Inputs are the manifest's, outputs are the manifest's or its state's; the problem if not.
 fn check_case(case: &Case, manifest: &Manifest) -> Result<(), String> {
     for (list, what) in [(&case.inputs, "input"), (&case.outputs, "output")] {
+        if list.len() > MAX_TENSORS {
+            return Err(format!("more than {MAX_TENSORS} {what}s"));
+        }
         for (i, tensor) in list.iter().enumerate() {
             let count = tensor.shape.iter().try_fold(1_usize, |n, d| n.checked_mul(*d));
             if count != Some(tensor.data.len()) {

@@ -4,6 +4,9 @@ use super::fact::{Dims, Fact, broadcast, product};
 use super::onnx::Node;
 use super::shapes::Made;
 
+/// Longest equation that is looked at.
+const MAX_EQUATION: usize = 1024;
+
 /// What such a node makes; nothing is known of other operators.
 pub(super) fn infer(node: &Node<'_>, inputs: &[Fact]) -> Made {
     let at = |i: usize| inputs.get(i);
@@ -34,9 +37,9 @@ fn sums(outputs: &[Option<u64>], terms: u64) -> u64 {
     product(&count).saturating_mul(terms).saturating_mul(2)
 }
 
-fn matmul(a: Option<&Fact>, b: Option<&Fact>) -> Option<Made> {
-    let (a, b) = (a?, b?);
-    let (mut left, mut right) = (a.dims.clone()?, b.dims.clone()?);
+fn matmul(left: Option<&Fact>, right: Option<&Fact>) -> Option<Made> {
+    let bits = left?.bits.max(32);
+    let (mut left, mut right) = (left?.dims.clone()?, right?.dims.clone()?);
     let (drop_row, drop_column) = (left.len() == 1, right.len() == 1);
     if drop_row {
         left.insert(0, Some(1));
@@ -44,32 +47,33 @@ fn matmul(a: Option<&Fact>, b: Option<&Fact>) -> Option<Made> {
     if drop_column {
         right.push(Some(1));
     }
-    let ([l_batch @ .., m, k], [r_batch @ .., k2, n]) = (left.as_slice(), right.as_slice()) else {
+    let ([left_batch @ .., rows, inner], [right_batch @ .., also_inner, columns]) =
+        (left.as_slice(), right.as_slice())
+    else {
         return None;
     };
-    let mut out = broadcast(Some(&l_batch.to_vec()), Some(&r_batch.to_vec()))?;
-    out.extend([*m, *n]);
-    let work = sums(&out, k.or(*k2).unwrap_or(1));
+    let mut out = broadcast(Some(&left_batch.to_vec()), Some(&right_batch.to_vec()))?;
+    out.extend([*rows, *columns]);
+    let work = sums(&out, inner.or(*also_inner).unwrap_or(1));
     if drop_column {
         out.pop();
     }
     if drop_row {
         out.remove(out.len() - usize::from(!drop_column) - 1);
     }
-    Some(made(out, a.bits.max(32), work))
+    Some(made(out, bits, work))
 }
 
-fn gemm(node: &Node<'_>, a: Option<&Fact>, b: Option<&Fact>) -> Option<Made> {
-    let (a, b) = (a?, b?);
+fn gemm(node: &Node<'_>, left: Option<&Fact>, right: Option<&Fact>) -> Option<Made> {
     let side = |f: &Fact, turned: bool| match f.dims.as_deref() {
         Some([x, y]) => Some(if turned { (*y, *x) } else { (*x, *y) }),
         _ => None,
     };
-    let (m, k) = side(a, node.int("transA").unwrap_or(0) != 0)?;
-    let (k2, n) = side(b, node.int("transB").unwrap_or(0) != 0)?;
-    let out = vec![m, n];
-    let work = sums(&out, k.or(k2).unwrap_or(1));
-    Some(made(out, a.bits, work))
+    let (rows, inner) = side(left?, node.int("transA").unwrap_or(0) != 0)?;
+    let (also_inner, columns) = side(right?, node.int("transB").unwrap_or(0) != 0)?;
+    let out = vec![rows, columns];
+    let work = sums(&out, inner.or(also_inner).unwrap_or(1));
+    Some(made(out, left?.bits, work))
 }
 
 /// The entry of a list attribute, or its default.
@@ -82,16 +86,13 @@ fn entry(node: &Node<'_>, name: &str, i: usize, default: u64) -> u64 {
 fn windows(node: &Node<'_>, i: usize, rank: usize, length: u64, kernel: u64) -> u64 {
     let stride = entry(node, "strides", i, 1).max(1);
     let padded = entry(node, "pads", i, 0).saturating_add(entry(node, "pads", i + rank, 0));
-    match node.attribute("auto_pad").and_then(|a| a.text) {
-        Some(b"SAME_UPPER" | b"SAME_LOWER") => length.div_ceil(stride),
-        _ => {
-            let span =
-                kernel.saturating_sub(1).saturating_mul(entry(node, "dilations", i, 1)).saturating_add(1);
-            let room = length.saturating_add(padded).saturating_sub(span);
-            // `ceil_mode` rounds up.
-            (room.div_ceil(stride)).saturating_add(1)
-        }
+    if let Some(b"SAME_UPPER" | b"SAME_LOWER") = node.attribute("auto_pad").and_then(|a| a.text) {
+        return length.div_ceil(stride);
     }
+    let gaps = kernel.saturating_sub(1).saturating_mul(entry(node, "dilations", i, 1));
+    let room = length.saturating_add(padded).saturating_sub(gaps.saturating_add(1));
+    // `ceil_mode` rounds up.
+    room.div_ceil(stride).saturating_add(1)
 }
 
 fn convolution(node: &Node<'_>, x: Option<&Fact>, w: Option<&Fact>) -> Option<Made> {
@@ -150,7 +151,8 @@ fn pool(node: &Node<'_>, x: Option<&Fact>) -> Option<Made> {
 
 /// `Einsum`: every letter is one loop. With an ellipsis nothing is known.
 fn einsum(node: &Node<'_>, inputs: &[Fact]) -> Option<Made> {
-    let equation = std::str::from_utf8(node.attribute("equation")?.text?).ok()?;
+    let text = node.attribute("equation")?.text.filter(|t| t.len() <= MAX_EQUATION)?;
+    let equation = std::str::from_utf8(text).ok()?;
     let equation: String = equation.chars().filter(|c| !c.is_whitespace()).collect();
     let (terms, out) = equation.split_once("->")?;
     let terms: Vec<&str> = terms.split(',').collect();

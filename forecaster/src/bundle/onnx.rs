@@ -14,6 +14,10 @@ use crate::error::{Check, ForecasterError};
 
 /// Integers kept of an attribute's list; longer lists (of tree ensembles) are only counted.
 const MAX_INTS: usize = 4096;
+/// Most inputs and outputs of a node.
+const MAX_PORTS: usize = 1024;
+/// Most operator sets a file imports.
+const MAX_OPSETS: usize = 64;
 
 /// One graph or subgraph.
 #[derive(Clone, Debug, Default)]
@@ -117,7 +121,10 @@ impl Reader {
                 (7, v) => graphs.push(self.graph(v.bytes("graph")?, 1)?),
                 (8, v) => {
                     let opset = opset(v.bytes("opset_import")?)?;
-                    self.one_more(1)?;
+                    if self.facts.opsets.len() == MAX_OPSETS {
+                        let detail = format!("more than {MAX_OPSETS} operator sets");
+                        return Err(ForecasterError::check(Check::Opset, detail));
+                    }
                     self.facts.opsets.push(opset);
                 }
                 (20, v) => self.training(v.bytes("training_info")?)?,
@@ -195,6 +202,11 @@ impl Reader {
                 5 => out.attributes.push(self.attribute(v.bytes("attribute")?, depth + 1)?),
                 _ => {}
             }
+        }
+        // What is known of a value is copied for every input, so their number is bounded as well.
+        if out.inputs.len().max(out.outputs.len()) > MAX_PORTS {
+            let detail = format!("a `{}` has more than {MAX_PORTS} inputs or outputs", out.op);
+            return Err(ForecasterError::check(Check::Nodes, detail));
         }
         self.facts.operators.insert((out.domain.to_owned(), out.op.to_owned()));
         Ok(out)

@@ -172,9 +172,9 @@ fn pad(first: &Fact, inputs: &[Fact]) -> Option<Fact> {
     for (i, a) in axes.iter().enumerate() {
         let at = axis(*a as i64, first.rank()?)?;
         let more = pads.get(i)? + pads.get(i + axes.len())?;
-        let padded = |d: u64| size(d as f64 + more);
-        *least.get_mut(at)? = padded(dims[at].unwrap_or(1));
-        dims[at] = dims[at].map(padded);
+        let old = *dims.get(at)?;
+        least[at] = size(old.unwrap_or(1) as f64 + more);
+        dims[at] = old.map(|_| least[at]);
     }
     Some(Fact::at_least(dims, &least, first.bits))
 }

@@ -6,9 +6,9 @@ use crate::error::{Check, ForecasterError};
 /// ONNX's element type of text.
 pub(super) const STRING: u64 = 8;
 /// Values are kept of tensors up to this many elements: shapes, axes, bounds of ranges.
-const MAX_VALUES: u64 = 1024;
+const MAX_VALUES: u64 = super::fact::MAX_VALUES;
 /// Most dimensions of a tensor.
-const MAX_RANK: usize = 32;
+pub(super) const MAX_RANK: usize = 32;
 
 /// A tensor of the file.
 #[derive(Clone, Debug, Default)]
@@ -163,7 +163,7 @@ impl<'a> Stored<'a> {
 
     fn floats(&mut self, number: u64, bytes: &[u8], width: usize) -> Result<(), ForecasterError> {
         self.one_list(number)?;
-        if bytes.len() % width != 0 {
+        if !bytes.len().is_multiple_of(width) {
             let detail = "a packed list of floats ends within a number";
             return Err(ForecasterError::check(Check::TensorData, detail));
         }

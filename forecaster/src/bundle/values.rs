@@ -8,7 +8,7 @@ pub(super) fn follow(node: &Node<'_>, inputs: &[Fact], made: &Fact) -> Option<Ve
     if made.values.is_some() {
         return made.values.clone();
     }
-    if made.most()? as u128 > MAX_VALUES as u128 {
+    if made.most()? > MAX_VALUES {
         return None;
     }
     let at = |i: usize| inputs.get(i).and_then(|f| f.values.as_deref());
@@ -64,9 +64,11 @@ fn each(values: Option<&[f64]>, f: impl Fn(f64) -> f64) -> Option<Vec<f64>> {
 /// Element by element, or one number with every element of the other.
 fn pairs(a: Option<&[f64]>, b: Option<&[f64]>, f: impl Fn(f64, f64) -> f64) -> Option<Vec<f64>> {
     match (a?, b?) {
-        ([x], all) => Some(all.iter().map(|y| f(*x, *y)).collect()),
-        (all, [y]) => Some(all.iter().map(|x| f(*x, *y)).collect()),
-        (x, y) if x.len() == y.len() => Some(x.iter().zip(y).map(|(x, y)| f(*x, *y)).collect()),
+        ([one], all) => Some(all.iter().map(|other| f(*one, *other)).collect()),
+        (all, [one]) => Some(all.iter().map(|other| f(*other, *one)).collect()),
+        (left, right) if left.len() == right.len() => {
+            Some(left.iter().zip(right).map(|(l, r)| f(*l, *r)).collect())
+        }
         _ => None,
     }
 }

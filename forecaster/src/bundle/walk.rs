@@ -6,10 +6,11 @@
 
 use std::collections::BTreeMap;
 
-use super::fact::Fact;
+use super::fact::{Fact, axis, size};
 use super::graph::ModelFacts;
 use super::onnx::{Graph, Model, Node};
 use super::policy::Policy;
+use super::tensor::MAX_RANK;
 use super::{shapes, values};
 use crate::error::{Check, ForecasterError};
 
@@ -92,6 +93,10 @@ impl<'a> Walk<'a, '_> {
         }
         for fact in &mut outputs {
             fact.constant = constant;
+            // No engine has so many dimensions; without this a chain of nodes could add some with each.
+            if fact.rank().is_some_and(|rank| rank > MAX_RANK) {
+                *fact = Fact { constant, ..Fact::default() };
+            }
         }
         let touched = inputs.iter().chain(&outputs).map(|f| f.most().unwrap_or(0));
         let touched = touched.fold(0, u64::saturating_add);
@@ -190,17 +195,12 @@ impl<'a> Walk<'a, '_> {
 
 /// How often a loop goes round at most.
 fn rounds(node: &Node<'_>, inputs: &[Fact]) -> Option<u64> {
-    match node.op {
-        "Loop" => {
-            let most = *inputs.first()?.values.as_ref()?.first()?;
-            Some(super::fact::size(most))
-        }
-        _ => {
-            // A scan goes along the first dimension of what it scans, unless it says otherwise.
-            let scanned = usize::try_from(node.int("num_scan_inputs")?).ok()?;
-            let fact = inputs.get(inputs.len().checked_sub(scanned)?)?;
-            let at = node.ints("scan_input_axes").and_then(|a| a.first().copied()).unwrap_or(0);
-            *fact.dims.as_ref()?.get(super::fact::axis(at, fact.rank()?)?)?
-        }
+    if node.op == "Loop" {
+        return Some(size(*inputs.first()?.values.as_ref()?.first()?));
     }
+    // A scan goes along the first dimension of what it scans, unless it says otherwise.
+    let scanned = usize::try_from(node.int("num_scan_inputs")?).ok()?;
+    let fact = inputs.get(inputs.len().checked_sub(scanned)?)?;
+    let along = node.ints("scan_input_axes").and_then(|a| a.first().copied()).unwrap_or(0);
+    *fact.dims.as_ref()?.get(axis(along, fact.rank()?)?)?
 }

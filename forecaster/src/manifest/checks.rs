@@ -177,7 +177,8 @@ impl Manifest {
         }
         for output in &self.outputs {
             let [low, high] = output.range.unwrap_or([0.0, 1.0]);
-            if !(low < high) || !low.is_finite() || !high.is_finite() {
+            let interval = low.is_finite() && high.is_finite() && low < high;
+            if !interval {
                 return fault(format!("`{}`: range [{low}, {high}] is no interval", output.name));
             }
             if output.kind == OutputKind::Probability && (output.range.is_none() || low < 0.0 || high > 1.0) {
@@ -249,6 +250,7 @@ fn kind_fits(output: &super::OutputSection) -> Option<String> {
 }
 
 /// Names that are neither empty, nor too long, nor too many, nor twice.
+#[allow(clippy::needless_pass_by_value, reason = "an iterator is walked by value, and cheap to clone")]
 fn names_are_sound<'a>(
     names: impl Iterator<Item = &'a str> + Clone,
     check: Check,

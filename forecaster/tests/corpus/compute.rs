@@ -80,6 +80,7 @@ fn folding() -> Vec<Hostile> {
         refused("fold_long_chain", Check::Memory, of(sums, "c2000", &[("n", &[1_000_000])])),
         refused("range_of_a_billion", Check::Memory, range()),
         refused("fold_unknown_size", f, unknown_size()),
+        refused("fold_growing_rank", f, growing_rank()),
     ]
 }
 
@@ -88,6 +89,16 @@ fn range() -> Vec<u8> {
     let number = |name: &str, v: f32| tensor(name, &[], &[v]);
     let nodes = vec![node("Range", &["from", "to", "by"], &["b"]), mean("b")];
     with_side(nodes, vec![number("from", 0.0), number("to", 1e9), number("by", 1.0)]).bytes()
+}
+
+/// A thousand dimensions more with every node: what is known of them must not grow without bound.
+fn growing_rank() -> Vec<u8> {
+    let axes: Vec<i64> = (0..200).collect();
+    let mut nodes = vec![ones("n", "c0")];
+    for i in 0..500 {
+        nodes.push(node("Unsqueeze", &[&format!("c{i}"), "axes"], &[&format!("c{}", i + 1)]));
+    }
+    of(nodes, "c500", &[("n", &[1]), ("axes", &axes)])
 }
 
 /// The size of a constant is computed by operators that no pre-scan follows.
@@ -199,7 +210,7 @@ fn at_run_time() -> Vec<Hostile> {
         contained("memory_bomb_at_run_time", bomb_of(2.5e9)),
         contained("memory_bomb_of_a_terabyte", bomb_of(2.5e11)),
         contained("slow_chain_of_matmuls", slow(largest(), 60)),
-        contained("slow_bounded_loop", slow_loop(largest())),
+        contained("slow_bounded_loop", slow_loop(&largest())),
         contained("memory_of_many_tensors", many_tensors(largest())),
     ]
 }
@@ -229,14 +240,14 @@ fn slow(largest: Msg, rounds: usize) -> Vec<u8> {
 }
 
 /// A loop of a thousand admitted rounds, each a product of 1000² matrices.
-fn slow_loop(largest: Msg) -> Vec<u8> {
+fn slow_loop(largest: &Msg) -> Vec<u8> {
     let step = [
         node("Expand", &["y", "n"], &["e"]),
         node("MatMul", &["e", "e"], &["p"]),
         node("ReduceMean", &["p"], &["y2"]).msg(5, &int("keepdims", 0)),
     ];
     let nodes = vec![
-        largest,
+        largest.clone(),
         node("Loop", &["rounds", "yes", "m"], &["z"]).msg(5, &graph_attribute("body", &body(&step, "y2"))),
     ];
     with_side(nodes, vec![yes(), scalar_i64("rounds", 1_000), tensor_i64("n", &[1000, 1000])]).bytes()

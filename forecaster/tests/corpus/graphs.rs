@@ -100,6 +100,22 @@ fn shapes_of_graphs() -> Vec<Hostile> {
         refused("nesting_of_ifs", Check::Nesting, ifs(12)),
         refused("nesting_of_messages", Check::Depth, ifs(40)),
         refused("many_nodes", Check::Nodes, file(|f| f.nodes.extend(chain))),
+        refused("many_inputs_of_a_node", Check::Nodes, with(node("Sum", &["s"; 100_000], &["b"]))),
+        refused("many_empty_names", Check::Nodes, with(Msg([0x0a, 0x00].repeat(2_000_000)))),
+        refused("many_attributes", Check::Nodes, with(Msg([0x2a, 0x00].repeat(2_000_000)))),
+        refused("many_outputs", Check::Nodes, file(|f| f.graph_extra = Msg([0x62, 0x00].repeat(600_000)))),
+        refused(
+            "many_operator_sets",
+            Check::Opset,
+            file(|f| f.model_extra = Msg([0x42, 0x00].repeat(1_000_000))),
+        ),
+        refused(
+            "many_dimensions",
+            Check::TensorData,
+            file(|f| {
+                f.initializers[0] = Msg::default().bytes(1, &vec![1; 10_000_000]).int(2, 1).text(8, "w")
+            }),
+        ),
         refused("another_input", Check::Input, file(|f| f.inputs.push(value_info("state", 1, &[None])))),
         refused("no_input", Check::Input, no_input()),
         refused("no_output", Check::Output, file(|f| f.outputs.clear())),

@@ -32,7 +32,11 @@ pub const POWER: Package = Package {
 pub const SILERO: Package = Package {
     name: "silero-vad",
     version: "6.2.3",
-    files: &[("silero_vad/data/silero_vad.onnx", "1a153a22f4509e29")],
+    files: &[
+        ("silero_vad/data/silero_vad.onnx", "1a153a22f4509e29"),
+        ("silero_vad/data/silero_vad_16k_op15.onnx", "7ed98ddbad84ccac"),
+        ("silero_vad/data/silero_vad_op18_ifless.onnx", "7671cd04b004e907"),
+    ],
 };
 pub const MAGIKA: Package = Package {
     name: "magika",

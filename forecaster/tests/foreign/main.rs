@@ -175,3 +175,34 @@ fn an_image_classifier_with_unnamed_dimensions() {
     let host = done.parts.clone().check(Policy::Hosted, &BundleLimits::default());
     assert_eq!(host.is_ok(), done.hosted.is_none());
 }
+
+#[test]
+fn three_opsets_of_one_model_agree() {
+    let (Some(engines), Some(model)) = (engines(), fetch::model(&fetch::SILERO)) else { return };
+    let mut first: Option<Case> = None;
+    let files =
+        [("silero_vad.onnx", 16), ("silero_vad_16k_op15.onnx", 15), ("silero_vad_op18_ifless.onnx", 18)];
+    for (file, opset) in files {
+        // A window of 32 ms and the 4 ms before it.
+        let dims = vec![("sequence".to_owned(), 576), ("input_1".to_owned(), 576)];
+        let options = ImportOptions { dims, ..ImportOptions::default() };
+        let path = model.with_file_name(file);
+        let done = import(&engines, &path, &options, &BundleLimits::default()).unwrap();
+        let manifest = done.bundle.manifest();
+        assert_eq!((manifest.model.opset, manifest.state.len()), (opset, 1), "{file}");
+        let mut loaded = engines.load(&done.bundle, Device::Cpu).unwrap();
+        let inputs = match &first {
+            Some(case) => case.inputs.clone(),
+            None => done.bundle.golden().cases()[0].run_inputs(manifest),
+        };
+        let outputs = loaded.session().run(&inputs).unwrap();
+        match &first {
+            None => first = Some(Case { inputs, outputs }),
+            Some(case) => {
+                let worst = case.difference(&outputs).unwrap();
+                eprintln!("{file}: largest difference between opsets {worst:e}");
+                assert!(worst <= 1e-4, "{file}: {worst}");
+            }
+        }
+    }
+}

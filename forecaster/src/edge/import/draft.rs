@@ -280,7 +280,7 @@ impl Draft<'_> {
         let mut poisoned = false;
         for (tensor, input) in inputs.iter_mut().zip(self.plan) {
             if let (Data::F32(values), None) = (&mut tensor.data, &input.next) {
-                values.iter_mut().for_each(|x| *x = f32::NAN);
+                values.fill(f32::NAN);
                 poisoned = true;
             }
         }
@@ -328,6 +328,7 @@ impl Draft<'_> {
             let mut inputs = self.setting.inputs(self.plan, seed)?;
             let sources = |name: &str| manifest.inputs.iter().find(|i| i.name == name).map(|i| i.source);
             inputs.retain(|t| sources(&t.name) != Some(Source::Constant));
+            raise(&mut inputs, manifest);
             let mut case = Case { inputs, outputs: Vec::new() };
             let wanted = |t: &Tensor| {
                 manifest.outputs.iter().any(|o| o.name == t.name)
@@ -338,6 +339,22 @@ impl Draft<'_> {
             cases.push(case);
         }
         Ok(Golden::to_json(&engine, &[], &cases, manifest))
+    }
+}
+
+/// Turns probe numbers around zero into raw ones around the scaler's means, so that a case shows what it is about.
+fn raise(inputs: &mut [Tensor], manifest: &Manifest) {
+    let n = &manifest.normalise;
+    let (Some(input), Some(mean), Some(scale)) = (manifest.normalised_input(), &n.mean, &n.scale) else {
+        return;
+    };
+    for tensor in inputs.iter_mut().filter(|t| t.name == input.name) {
+        let Data::F32(values) = &mut tensor.data else { continue };
+        for row in values.chunks_exact_mut(mean.len().max(1)) {
+            for ((x, mean), scale) in row.iter_mut().zip(mean).zip(scale) {
+                *x = (mean + scale * f64::from(*x)) as f32;
+            }
+        }
     }
 }
 

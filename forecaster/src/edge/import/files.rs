@@ -41,12 +41,19 @@ pub(super) fn find(source: &Path) -> Result<PathBuf, ForecasterError> {
     }
 }
 
-/// The model with its external data inside, and what was inlined.
-pub(super) fn read(
-    path: &Path,
-    limits: &BundleLimits,
-) -> Result<(Vec<u8>, Vec<u8>, Vec<External>), ForecasterError> {
-    let bytes = bundle_dir::bytes(path, limits.max_model_bytes)?;
+/// A model as it lies there and with its external data inside.
+pub(super) struct Source {
+    /// The file as it is.
+    pub(super) original: Vec<u8>,
+    /// The file with everything inside.
+    pub(super) model: Vec<u8>,
+    /// What was outside.
+    pub(super) inlined: Vec<External>,
+}
+
+/// Reads a model and the data beside it.
+pub(super) fn read(path: &Path, limits: &BundleLimits) -> Result<Source, ForecasterError> {
+    let original = bundle_dir::bytes(path, limits.max_model_bytes)?;
     let folder = match path.parent() {
         Some(parent) if parent != Path::new("") => parent.to_owned(),
         _ => PathBuf::from("."),
@@ -57,8 +64,8 @@ pub(super) fn read(
         left -= data.len() as u64;
         Ok(data)
     };
-    let (model, done) = inline(&bytes, limits, &mut source)?;
-    Ok((bytes, model, done))
+    let (model, inlined) = inline(&original, limits, &mut source)?;
+    Ok(Source { original, model, inlined })
 }
 
 /// The bytes of external data: of a plain file in the folder, reached through no link.

@@ -80,7 +80,7 @@ pub fn import(
     limits: &BundleLimits,
 ) -> Result<Imported, ForecasterError> {
     let path = files::find(source)?;
-    let (original, model, inlined) = files::read(&path, limits)?;
+    let files::Source { original, model, inlined } = files::read(&path, limits)?;
     let mut notes = Vec::new();
     if let Err(ForecasterError::Bundle { check: Check::ExternalData, detail }) =
         ModelFacts::scan(&original, limits)
