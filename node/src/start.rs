@@ -12,7 +12,7 @@ use api::{ApiState, Health, HealthCheck, Push, SharedView};
 use bus::{Driver, FileLog, FileOptions, Limits, SnapshotOptions, SnapshotStore};
 use forecaster::Device;
 use forecaster::bundle::Bundle;
-use forecaster::edge::{Engines, Lane, LaneConfig};
+use forecaster::edge::{Engines, LaneConfig, LaneMeter, Lanes};
 use ingest::edge::{Endpoints, Seen, VenueEdge};
 use schemas::{AccountCommand, AccountId, Intake, Raw};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
@@ -99,6 +99,8 @@ pub(crate) struct Core {
     pub(crate) pushes: broadcast::Sender<Arc<Push>>,
     dir: RunDir,
     manifest: RunManifest,
+    /// Counters of the models, where miners are.
+    models: LaneMeter,
     thread: JoinHandle<Result<()>>,
 }
 
@@ -137,7 +139,8 @@ impl Start {
         let machines = driver.wiring().machines();
         let (feeds, mines) = (machines.feed.is_some(), !machines.miners.is_empty());
         let (judges, view) = (!machines.validators.is_empty(), machines.view.clone());
-        let lane = mines.then(|| self.lane(&kernel)).transpose()?;
+        let lane = mines.then(|| self.lanes(&kernel)).transpose()?;
+        let models = lane.as_ref().map(Lanes::meter).unwrap_or_default();
         let deeds = Deeds {
             venue: feeds.then(|| venue(self.endpoints.clone(), &kernel)),
             lane,
@@ -167,10 +170,10 @@ impl Start {
             .name("kernel".to_owned())
             .spawn(move || loop_.run(&runtime).inspect_err(|e| tracing::error!("the kernel stopped: {e:#}")))
             .context("starting the kernel thread")?;
-        Ok(Core { kernel, view, pushes, dir: self.dir, manifest: self.manifest, thread })
+        Ok(Core { kernel, view, pushes, dir: self.dir, manifest: self.manifest, models, thread })
     }
 
-    fn lane(&self, kernel: &KernelHandle) -> Result<Lane> {
+    fn lanes(&self, kernel: &KernelHandle) -> Result<Lanes> {
         let library = crate::assets::ort_search(self.ort_lib.clone()).find()?;
         let engines = Engines::open(&library)?;
         let back = kernel.clone();
@@ -180,11 +183,11 @@ impl Start {
             }
         };
         let config = LaneConfig { device: self.device, ..LaneConfig::default() };
-        let lane = Lane::start(&engines, self.bundles.clone(), config, Box::new(answer))?;
-        for (bundle, report) in lane.reports() {
+        let lanes = Lanes::start(&engines, self.bundles.clone(), &config, answer)?;
+        for (bundle, report) in lanes.reports() {
             tracing::info!(bundle = %bundle.short(), provider = ?report.chosen, "model loaded");
         }
-        Ok(lane)
+        Ok(lanes)
     }
 }
 
@@ -272,6 +275,8 @@ impl Core {
         let now = Arc::new(move || clock.now());
         let mut state = ApiState::new(Arc::clone(&view), desk, keys, self.pushes.clone(), now);
         state.health = health(view, self.kernel.clone());
+        let models = self.models.clone();
+        state.more_metrics = Arc::new(move || models.prometheus());
         let listener = tokio::net::TcpListener::bind(listen)
             .await
             .with_context(|| format!("listening on {listen} (choose another address with --listen)"))?;

@@ -20,7 +20,8 @@ pub use calibrate::{Calibration, Plan, Plans};
 pub use check::{Finding, check};
 pub use engines::Engines;
 pub use lane::{
-    BareSource, BundleSource, Lane, LaneConfig, LaneCounters, Lanes, Outcome, Predicted, Rows, Seat, Source,
+    BareSource, BundleSource, Lane, LaneConfig, LaneCounters, LaneMeter, Lanes, Outcome, Predicted, Rows,
+    Seat, Source,
 };
 pub use library::Search;
 pub use model::Model;

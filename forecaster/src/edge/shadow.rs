@@ -118,11 +118,20 @@ impl Tally {
     }
 }
 
-/// What both said about one open question; `Some(None)` is a failure.
+/// What one version said about a question.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Said {
+    #[default]
+    NothingYet,
+    Failed,
+    Probability(Ppm),
+}
+
+/// What both said about one open question.
 #[derive(Clone, Copy, Debug, Default)]
 struct Pair {
-    incumbent: Option<Option<Ppm>>,
-    challenger: Option<Option<Ppm>>,
+    incumbent: Said,
+    challenger: Said,
 }
 
 /// The book of one trial.
@@ -173,10 +182,10 @@ impl Trial {
             Side::Incumbent => (&mut pair.incumbent, &mut self.incumbent),
             Side::Challenger => (&mut pair.challenger, &mut self.challenger),
         };
-        if slot.is_some() {
+        if *slot != Said::NothingYet {
             return;
         }
-        *slot = Some(p);
+        *slot = p.map_or(Said::Failed, Said::Probability);
         tally.asked += 1;
         tally.failed += u64::from(p.is_none());
         tally.latency_ns = tally.latency_ns.saturating_add(latency_ns);
@@ -186,7 +195,9 @@ impl Trial {
     pub fn resolved(&mut self, question: QuestionId, up: bool) {
         let Some(pair) = self.open.remove(&question) else { return };
         self.order.retain(|q| *q != question);
-        let (Some(Some(old)), Some(Some(new))) = (pair.incumbent, pair.challenger) else { return };
+        let (Said::Probability(old), Said::Probability(new)) = (pair.incumbent, pair.challenger) else {
+            return;
+        };
         let (old, new) = (Score::of(old, up), Score::of(new, up));
         self.incumbent.brier += old.brier;
         self.challenger.brier += new.brier;
