@@ -4,6 +4,7 @@ pub mod bundle_dir;
 pub mod cadence;
 pub mod calibrate;
 pub mod check;
+pub mod deployed;
 pub mod engines;
 pub mod key_file;
 pub mod lane;
