@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use api::Push;
-use forecaster::edge::Lane;
+use forecaster::edge::Lanes;
 use forecaster::signer::MinerKey;
 use ingest::edge::VenueEdge;
 use schemas::inference::Answer;
@@ -33,7 +33,7 @@ pub struct Deeds {
     /// The venue's sockets, where the feed is.
     pub venue: Option<VenueEdge>,
     /// The models, where miners are.
-    pub lane: Option<Lane>,
+    pub lane: Option<Lanes>,
     /// Miners, by index in the plan.
     pub miners: Vec<MinerHand>,
     /// Validators, by index in the plan.

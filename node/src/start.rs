@@ -11,7 +11,7 @@ use api::keys::Scope;
 use api::{ApiState, Health, HealthCheck, NetworkName, Push, SharedBoard, SharedView};
 use bus::{Driver, FileLog, FileOptions, Limits, SnapshotOptions, SnapshotStore};
 use forecaster::bundle::Bundle;
-use forecaster::edge::{Engines, Lane, LaneConfig};
+use forecaster::edge::{Engines, LaneConfig, LaneMeter, Lanes};
 use forecaster::{Device, EngineChoice};
 use ingest::edge::{Endpoints, Seen, VenueEdge};
 use schemas::{AccountCommand, AccountId, Intake, Raw};
@@ -104,6 +104,8 @@ pub(crate) struct Core {
     bell: watch::Sender<u64>,
     dir: RunDir,
     manifest: RunManifest,
+    /// Counters of the models, where miners are.
+    models: LaneMeter,
     thread: JoinHandle<Result<()>>,
 }
 
@@ -147,7 +149,8 @@ impl Start {
         );
         let (feeds, mines) = (machines.feed.is_some(), !machines.miners.is_empty());
         let (judges, view) = (!machines.validators.is_empty(), machines.view.clone());
-        let lane = mines.then(|| self.lane(&kernel)).transpose()?;
+        let lane = mines.then(|| self.lanes(&kernel)).transpose()?;
+        let models = lane.as_ref().map(Lanes::meter).unwrap_or_default();
         let deeds = Deeds {
             venue: feeds.then(|| venue(self.endpoints.clone(), &kernel)),
             lane,
@@ -187,11 +190,12 @@ impl Start {
             pushes,
             dir: self.dir,
             manifest: self.manifest,
+            models,
             thread,
         })
     }
 
-    fn lane(&self, kernel: &KernelHandle) -> Result<Lane> {
+    fn lanes(&self, kernel: &KernelHandle) -> Result<Lanes> {
         let search = crate::assets::ort_search(self.ort_lib.clone());
         let engines = Engines::find(&search, self.engine)?;
         let back = kernel.clone();
@@ -201,11 +205,11 @@ impl Start {
             }
         };
         let config = LaneConfig { device: self.device, ..LaneConfig::default() };
-        let lane = Lane::start(&engines, self.bundles.clone(), config, Box::new(answer))?;
-        for (bundle, report) in lane.reports() {
+        let lanes = Lanes::start(&engines, self.bundles.clone(), &config, answer)?;
+        for (bundle, report) in lanes.reports() {
             tracing::info!(bundle = %bundle.short(), provider = ?report.chosen, "model loaded");
         }
-        Ok(lane)
+        Ok(lanes)
     }
 }
 
@@ -295,6 +299,8 @@ impl Core {
         state.health = health(view, self.kernel.clone());
         state.board = self.board.clone().context("this process has no board to serve")?;
         (state.bell, state.network) = (self.bell.clone(), self.network.clone());
+        let models = self.models.clone();
+        state.more_metrics = Arc::new(move || models.prometheus());
         let listener = tokio::net::TcpListener::bind(listen)
             .await
             .with_context(|| format!("listening on {listen} (choose another address with --listen)"))?;

@@ -74,8 +74,8 @@ impl Metrics {
         self.ws_lagged.get()
     }
 
-    /// Everything as Prometheus text.
-    pub(super) fn text(&self, view: &View, health: &Health) -> String {
+    /// Everything as Prometheus text; `more` is put before its end.
+    pub(super) fn text(&self, view: &View, health: &Health, more: &str) -> String {
         let mut registry = Registry::with_prefix("oraculo");
         let r = &mut registry;
         r.register("http_requests", "Requests by route, method and status", self.requests.clone());
@@ -96,6 +96,9 @@ impl Metrics {
         if encode(&mut text, &registry).is_err() {
             // Writing to a String does not fail; say so in the text rather than hide half of it.
             let _ = writeln!(text, "# incomplete");
+        }
+        if let Some(end) = text.rfind("# EOF") {
+            text.insert_str(end, more);
         }
         text
     }

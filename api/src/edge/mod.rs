@@ -89,6 +89,8 @@ pub struct ApiState {
     pub health: Arc<dyn Fn() -> Health + Send + Sync>,
     /// Counters of the edge; share it to read them elsewhere.
     pub metrics: Arc<Metrics>,
+    /// More metrics of this process, as OpenMetrics text without its end; asked at every `/metrics`.
+    pub more_metrics: Arc<dyn Fn() -> String + Send + Sync>,
 }
 
 impl ApiState {
@@ -112,6 +114,7 @@ impl ApiState {
             limits: ApiLimits::default(),
             health: Arc::new(|| Health { ready: true, checks: Vec::new() }),
             metrics: Arc::default(),
+            more_metrics: Arc::new(String::new),
         }
     }
 

@@ -288,7 +288,8 @@ pub(super) async fn readyz(State(core): Core_) -> Response {
 #[utoipa::path(get, path = "/metrics", tag = "health", responses((status = 200, body = String, content_type = "text/plain")))]
 pub(super) async fn metrics(State(core): Core_) -> Response {
     let health = (core.state.health)();
-    let text = core.state.metrics.text(&core.state.read(), &health);
+    let more = (core.state.more_metrics)();
+    let text = core.state.metrics.text(&core.state.read(), &health, &more);
     let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
     ([(header::CONTENT_TYPE, kind)], text).into_response()
 }

@@ -6,6 +6,7 @@ pub mod cadence;
 pub mod calibrate;
 pub mod check;
 pub mod client;
+pub mod deployed;
 pub mod engines;
 pub mod import;
 pub mod key_file;
@@ -32,7 +33,8 @@ pub use cadence::{Cadence, Sweep};
 pub use calibrate::{Calibration, Plan, Plans};
 pub use engines::Engines;
 pub use lane::{
-    BareSource, BundleSource, Lane, LaneConfig, LaneCounters, Lanes, Outcome, Predicted, Rows, Seat, Source,
+    BareSource, BundleSource, Lane, LaneConfig, LaneCounters, LaneMeter, Lanes, Outcome, Predicted, Rows,
+    Seat, Source,
 };
 pub use library::Search;
 pub use model::Model;

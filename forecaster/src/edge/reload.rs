@@ -95,13 +95,15 @@ fn golden(model: &mut dyn Rows, pairs: &[Pair], batch: usize) -> Result<(), Fore
     for chunk in pairs[..pairs.len().min(GOLDEN_ROWS)].chunks(batch.max(1)) {
         rows.clear();
         out.clear();
-        chunk.iter().for_each(|pair| rows.extend_from_slice(&pair.input));
+        for pair in chunk {
+            rows.extend_from_slice(&pair.input);
+        }
         model.predict_into(&rows, chunk.len(), &mut out)?;
         let want = chunk.iter().flat_map(|pair| &pair.output);
         let worst = std::iter::zip(&out, want).map(|(a, b)| (a - b).abs());
         // NaN must not pass for a small difference.
         let worst = worst.fold(0.0_f32, |w, d| if d > w || d.is_nan() { d } else { w });
-        if !(worst <= TOLERANCE) {
+        if worst.is_nan() || worst > TOLERANCE {
             let detail = format!("golden rows are missed by {worst:e}, allowed is {TOLERANCE:e}");
             return Err(ForecasterError::check(Check::Golden, detail));
         }

@@ -118,11 +118,20 @@ impl Tally {
     }
 }
 
-/// What both said about one open question; `Some(None)` is a failure.
+/// What one version said about a question.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Said {
+    #[default]
+    NothingYet,
+    Failed,
+    Probability(Ppm),
+}
+
+/// What both said about one open question.
 #[derive(Clone, Copy, Debug, Default)]
 struct Pair {
-    incumbent: Option<Option<Ppm>>,
-    challenger: Option<Option<Ppm>>,
+    incumbent: Said,
+    challenger: Said,
 }
 
 /// The book of one trial.
@@ -173,10 +182,10 @@ impl Trial {
             Side::Incumbent => (&mut pair.incumbent, &mut self.incumbent),
             Side::Challenger => (&mut pair.challenger, &mut self.challenger),
         };
-        if slot.is_some() {
+        if *slot != Said::NothingYet {
             return;
         }
-        *slot = Some(p);
+        *slot = p.map_or(Said::Failed, Said::Probability);
         tally.asked += 1;
         tally.failed += u64::from(p.is_none());
         tally.latency_ns = tally.latency_ns.saturating_add(latency_ns);
@@ -186,7 +195,9 @@ impl Trial {
     pub fn resolved(&mut self, question: QuestionId, up: bool) {
         let Some(pair) = self.open.remove(&question) else { return };
         self.order.retain(|q| *q != question);
-        let (Some(Some(old)), Some(Some(new))) = (pair.incumbent, pair.challenger) else { return };
+        let (Said::Probability(old), Said::Probability(new)) = (pair.incumbent, pair.challenger) else {
+            return;
+        };
         let (old, new) = (Score::of(old, up), Score::of(new, up));
         self.incumbent.brier += old.brier;
         self.challenger.brier += new.brier;
@@ -259,10 +270,12 @@ impl Score {
     }
 }
 
-/// A challenger that runs beside an active lane. Its answers go into the book and nowhere else.
+/// A version that runs beside an active lane. Its answers go into the book and nowhere else.
 pub struct Shadow {
     lane: Lane,
     bundle: BundleId,
+    /// Which of the two this one is; the active version is the other.
+    side: Side,
     book: Arc<Mutex<Book>>,
 }
 
@@ -280,21 +293,40 @@ impl Shadow {
         config: LaneConfig,
         rules: TrialRules,
     ) -> Result<Self, ForecasterError> {
+        Self::beside_active(source, config, rules, Side::Challenger)
+    }
+
+    /// Starts the version that was active before a promotion; the active version is the challenger, and
+    /// [`Verdict::Reject`] means to roll back.
+    pub fn guard(
+        source: Arc<dyn Source>,
+        config: LaneConfig,
+        rules: TrialRules,
+    ) -> Result<Self, ForecasterError> {
+        Self::beside_active(source, config, rules, Side::Incumbent)
+    }
+
+    fn beside_active(
+        source: Arc<dyn Source>,
+        config: LaneConfig,
+        rules: TrialRules,
+        side: Side,
+    ) -> Result<Self, ForecasterError> {
         let bundle = source.id();
         let book = Book { trial: Trial::new(rules), asked: BTreeMap::new(), max_open: rules.max_open };
         let book = Arc::new(Mutex::new(book));
         let hears = Arc::clone(&book);
-        let on_result = move |result: InferenceResult| lock(&hears).heard(&result, Side::Challenger);
+        let on_result = move |result: InferenceResult| lock(&hears).heard(&result, side);
         let lane = Lane::start_with(vec![source], config, Box::new(on_result))?;
-        Ok(Self { lane, bundle, book })
+        Ok(Self { lane, bundle, side, book })
     }
 
-    /// The challenger.
+    /// Which version runs here.
     pub const fn bundle(&self) -> BundleId {
         self.bundle
     }
 
-    /// Asks the challenger what the active version is being asked; call it right before the active lane's `submit`.
+    /// Asks this version what the active version is being asked; call it right before the active lane's `submit`.
     /// Never blocks; when the challenger's queue is full, that is a failure of the challenger.
     pub fn beside(&self, request: &InferenceRequest) {
         lock(&self.book).asked(request.question);
@@ -302,13 +334,17 @@ impl Shadow {
         let (miner, question, bundle) = (request.miner, request.question, request.bundle);
         if let Err(error) = self.lane.submit(request) {
             let result = InferenceResult { miner, question, bundle, answer: error.answer() };
-            lock(&self.book).heard(&result, Side::Challenger);
+            lock(&self.book).heard(&result, self.side);
         }
     }
 
     /// The active version answered; call it from the active lane's callback.
     pub fn heard(&self, result: &InferenceResult) {
-        lock(&self.book).heard(result, Side::Incumbent);
+        let active = match self.side {
+            Side::Challenger => Side::Incumbent,
+            Side::Incumbent => Side::Challenger,
+        };
+        lock(&self.book).heard(result, active);
     }
 
     /// A question ended; what follows from the book now.
@@ -324,7 +360,7 @@ impl Shadow {
         lock(&self.book).trial.clone()
     }
 
-    /// What the challenger's lane counted.
+    /// What its lane counted.
     pub fn counters(&self) -> LaneCounters {
         self.lane.counters()
     }

@@ -333,7 +333,7 @@ pub fn version_of(bundle: &Bundle) -> String {
 
 /// Replaces a file at once: whoever reads it sees the old content or the new one, also after a crash.
 pub(super) fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let dir = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let dir = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let temporary = dir.join(format!("{TEMPORARY}{}-{name}", std::process::id()));
     let mut file = File::create(&temporary)?;

@@ -167,7 +167,7 @@ fn many_models_share_the_threads_there_are() {
     assert_eq!(code(lanes.submit(request(BundleId([99; 32]), 0, vec![1.0; 3]))), "unknown_bundle");
     let counters = lanes.shutdown();
     assert_eq!((counters.answered, counters.refused), (70, 1));
-    for r in got.iter() {
+    for r in &got {
         let weight = f64::from(r.bundle.0[0]) / 10.0;
         assert_eq!(r.answer, Answer::Probability(Ppm::from_f64(weight).unwrap()));
     }

@@ -85,7 +85,7 @@ fn a_thousand_reloads_under_load_lose_double_and_mix_nothing() {
     let counters = lane.shutdown();
     let mut seen = vec![0_u32; usize::try_from(accepted).unwrap()];
     let mut wrong = 0;
-    for r in got.iter() {
+    for r in &got {
         seen[usize::try_from(number(r.question)).unwrap()] += 1;
         let want = if r.bundle == ids[0] { 880_797_u32 } else { 119_203 };
         let Answer::Probability(p) = r.answer else { panic!("{r:?}") };

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use forecaster::ForecasterError;
 use forecaster::edge::Lane;
-use forecaster::edge::store::{Mode, Store, StoreWatch, Writer};
+use forecaster::edge::store::{Mode, Pointer, Store, StoreWatch, Writer};
 
 use crate::support::{bundle, config, engines, parts, row, sigmoid};
 
@@ -57,7 +57,7 @@ fn deploy_list_and_roll_back() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::at(&dir.path().join("store"));
     assert_eq!(store.list().unwrap(), []);
-    assert_eq!(store.pointer("test").unwrap(), Default::default());
+    assert_eq!(store.pointer("test").unwrap(), Pointer::default());
     let sources = ["1.0.0", "1.1.0", "2.0.0"].map(|v| folder(dir.path(), v, v.len() as f32));
     let mut writer = store.write().unwrap();
     let versions: Vec<String> = sources.iter().map(|s| deploy(&mut writer, s)).collect();
@@ -120,7 +120,7 @@ fn what_is_not_whole_and_right_does_not_get_in() {
     let refusal = |_: &_| Err(ForecasterError::Run("no".to_owned()));
     let refused = store.write().unwrap().put(&folder(dir.path(), "9.0.0", 1.0), &mut { refusal });
     assert_eq!(code(refused), "run_failed");
-    assert_eq!(store.list().unwrap()[0].versions, [version.clone()]);
+    assert_eq!(store.list().unwrap()[0].versions, std::slice::from_ref(&version));
     // A stored version that somebody changed is not loaded.
     fs::write(store.dir().join("test").join(&version).join("model.onnx"), "other").unwrap();
     assert_eq!(code(store.load("test", &version)), "c01_sha256");

@@ -3,12 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use forecaster::Bundle;
 use forecaster::edge::Lane;
+use forecaster::edge::deployed::{Change, Deployed};
 use forecaster::edge::shadow::{Fault, Shadow, Side, Trial, TrialRules, Verdict};
+use forecaster::edge::store::{Mode, Store, Writer};
 use proptest::prelude::*;
 use schemas::{Ppm, QuestionId};
 
-use crate::support::{FAIL, Fake, config, number, request};
+use crate::support::{FAIL, Fake, config, number, parts, request};
 
 fn id(n: u64) -> QuestionId {
     request(schemas::BundleId::default(), n, Vec::new()).question
@@ -55,7 +58,7 @@ fn verdicts() {
     check(50, &worse, Verdict::Reject(Fault::Score));
     check(1000, &same, Verdict::Wait);
     // Better on average, but it fails once in ten times, or is slow.
-    let fails = |q: u64, side| (Some(0.7).filter(|_| !new(side) || q % 10 > 0), 500);
+    let fails = |q: u64, side| (Some(0.7).filter(|_| !new(side) || !q.is_multiple_of(10)), 500);
     check(200, &fails, Verdict::Reject(Fault::Errors));
     check(19, &fails, Verdict::Wait);
     let slow = |_, side| (Some(if new(side) { 0.7 } else { 0.6 }), if new(side) { 5_000 } else { 500 });
@@ -157,4 +160,73 @@ fn a_shadow_is_asked_the_same_and_answers_only_to_the_book() {
         shadow.beside(&request(active.id, n, vec![FAIL, 0.0, 0.0]));
     }
     assert!(shadow.trial().tally(Side::Challenger).failed >= 7);
+}
+
+/// Puts `name` of this version into the store; its model says `weight`.
+fn put(writer: &mut Writer, dir: &std::path::Path, version: &str, weight: f32) -> String {
+    let (manifest, model, golden) = parts("test", version, weight);
+    let from = dir.join(version);
+    std::fs::create_dir(&from).unwrap();
+    std::fs::write(from.join("forecaster.toml"), manifest).unwrap();
+    std::fs::write(from.join("model.onnx"), model).unwrap();
+    std::fs::write(from.join("golden.json"), golden).unwrap();
+    writer.put(&from, &mut |_| Ok(())).unwrap().version
+}
+
+#[test]
+fn a_canary_takes_over_and_is_rolled_back_when_it_gets_worse() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::at(&dir.path().join("store"));
+    let mut writer = store.write().unwrap();
+    let (one, two) = (put(&mut writer, dir.path(), "1.0.0", 0.6), put(&mut writer, dir.path(), "2.0.0", 0.9));
+    writer.activate("test", &one).unwrap();
+    drop(writer);
+    // The fake says what its version's weight is; 1.x says 0.6 and 2.x says 0.9.
+    let make = |b: Arc<Bundle>| {
+        let weight = if b.manifest().version == "1.0.0" { 0.6 } else { 0.9 };
+        Fake { id: b.id(), ..Fake::new(0, weight) }.source()
+    };
+    let (sent, got) = std::sync::mpsc::channel();
+    let rules = TrialRules { latency_floor_ns: u64::MAX, ..RULES };
+    let on_result = move |r: schemas::InferenceResult| drop(sent.send(r));
+    let deployed = Deployed::start(&store, "test", Box::new(make), (config(64), rules), on_result).unwrap();
+    let first = deployed.serving();
+    let mut asked = 0;
+    let mut play = |n: u64, up: bool| {
+        let mut changes = Vec::new();
+        for _ in 0..n {
+            asked += 1;
+            deployed.submit(request(first, asked, vec![1.0, 0.0, 0.0])).unwrap();
+            let both = |t: &Trial| [Side::Incumbent, Side::Challenger].map(|s| t.tally(s).asked);
+            let before = got.recv().unwrap();
+            assert_eq!((number(before.question), before.bundle), (asked, deployed.serving()));
+            while deployed.trial().is_some_and(|t| both(&t)[0] != both(&t)[1]) {
+                std::thread::sleep(Duration::from_micros(50));
+            }
+            changes.extend(deployed.resolved(id(asked), up).unwrap());
+        }
+        changes
+    };
+    assert_eq!(play(10, true), []);
+    store.write().unwrap().on_trial("test", &two, Mode::Canary).unwrap();
+    let second = store.load("test", &two).unwrap().id();
+    assert_eq!(deployed.look().unwrap(), [Change::Beside(second)]);
+    // Up happens: 0.9 is better than 0.6. The canary takes over, guarded by the version before.
+    let changes = play(50, true);
+    let [Change::Promoted(version), Change::Serves(done), Change::Alone, Change::Beside(guard)] =
+        &changes[..]
+    else {
+        panic!("{changes:?}")
+    };
+    assert_eq!((version, done.old, done.new, *guard), (&two, first, second, first));
+    assert_eq!(store.pointer("test").unwrap().active, Some(two));
+    // Down happens: 0.9 is worse. The version before comes back.
+    let changes = play(50, false);
+    let [Change::RolledBack(Fault::Score), Change::Serves(done), Change::Alone] = &changes[..] else {
+        panic!("{changes:?}")
+    };
+    assert_eq!((done.old, done.new, deployed.serving()), (second, first, first));
+    let pointer = store.pointer("test").unwrap();
+    assert_eq!((pointer.active, pointer.candidate), (Some(one), None));
+    assert!(deployed.trial().is_none());
 }

@@ -82,7 +82,7 @@ fn round(seats: &mut [Seat], worker: &mut Worker, x: f32) {
             let spoilt = if i % 9 == 0 { f32::NAN } else { x };
             let rows = [x, 0.0, 0.0, spoilt, x / 2.0, 0.0, 0.0, 0.0];
             if half == 0 {
-                let deadline = Some(Instant::now() + Duration::from_secs(60));
+                let deadline = Some(Instant::now() + Duration::from_mins(1));
                 let mut future = pin!(seat.ask(&rows, deadline));
                 assert!(future.as_mut().poll(&mut cx).is_pending());
             } else {

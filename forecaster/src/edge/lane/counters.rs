@@ -1,6 +1,7 @@
 //! What a lane counts; it never waits for a reader and forgets nothing while it runs.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -200,6 +201,22 @@ impl Shared {
             wait_ns: get(&self.wait_ns),
             run_ns: get(&self.run_ns),
         }
+    }
+}
+
+/// Reads the counters of lanes from anywhere, also after they ended.
+#[derive(Clone, Default)]
+pub struct LaneMeter(pub(super) Vec<Arc<Shared>>);
+
+impl LaneMeter {
+    /// What all of them counted so far.
+    pub fn read(&self) -> LaneCounters {
+        self.0.iter().fold(LaneCounters::default(), |sum, lane| sum.plus(&lane.read()))
+    }
+
+    /// See [`LaneCounters::prometheus`]; empty where no lanes are.
+    pub fn prometheus(&self) -> String {
+        if self.0.is_empty() { String::new() } else { self.read().prometheus() }
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use schemas::{BundleId, InferenceRequest, InferenceResult};
 
-use super::{BundleSource, Lane, LaneConfig, LaneCounters, Predicted, Seat, Source};
+use super::{BundleSource, Lane, LaneConfig, LaneCounters, LaneMeter, Predicted, Seat, Source};
 use crate::bundle::Bundle;
 use crate::edge::calibrate::{Plan, Plans};
 use crate::edge::engines::Engines;
@@ -124,7 +124,12 @@ impl Lanes {
 
     /// What all lanes counted so far.
     pub fn counters(&self) -> LaneCounters {
-        self.lanes.iter().fold(LaneCounters::default(), |sum, lane| sum.plus(&lane.counters()))
+        self.meter().read()
+    }
+
+    /// Reads the counters from anywhere.
+    pub fn meter(&self) -> LaneMeter {
+        LaneMeter(self.lanes.iter().flat_map(|lane| lane.meter().0).collect())
     }
 
     /// Takes no more requests, answers what is queued and ends the threads.

@@ -31,7 +31,7 @@ use super::reload::{Loader, Prepared, Reloaded, prepare};
 use crate::bundle::Bundle;
 use crate::engine::{Device, ProviderReport};
 use crate::error::ForecasterError;
-pub use counters::LaneCounters;
+pub use counters::{LaneCounters, LaneMeter};
 pub use gate::{Outcome, gate_input, gate_output};
 use inbox::{Inbox, Job, Work};
 pub use many::Lanes;
@@ -197,7 +197,7 @@ impl Lane {
     /// the old one goes on serving. No request is lost, answered twice or by a mixture; requests queued before the
     /// swap are answered by the old version.
     pub fn reload(&self, served: BundleId, bundle: Arc<Bundle>) -> Result<Reloaded, ForecasterError> {
-        let engines = self.engines.as_ref().ok_or(ForecasterError::Engine {
+        let engines = self.engines.as_ref().ok_or_else(|| ForecasterError::Engine {
             engine: "none",
             reason: "this lane was started without engines; use `reload_with`".to_owned(),
         })?;
@@ -249,6 +249,11 @@ impl Lane {
     /// What was counted so far.
     pub fn counters(&self) -> LaneCounters {
         self.inbox.shared.read()
+    }
+
+    /// Reads the counters from anywhere.
+    pub fn meter(&self) -> LaneMeter {
+        LaneMeter(vec![Arc::clone(&self.inbox.shared)])
     }
 
     /// Takes no more requests, answers what is queued and ends the thread.

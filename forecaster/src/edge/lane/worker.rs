@@ -122,7 +122,9 @@ impl Worker {
         let place = &mut self.places[slot];
         place.revive();
         let width = place.model.as_ref().map_or(0, |m| m.width());
-        (self.fates.clear(), self.outcomes.clear(), self.rows.clear());
+        self.fates.clear();
+        self.outcomes.clear();
+        self.rows.clear();
         for job in &self.batch {
             let first = self.outcomes.len();
             let error = if job.deadline.is_some_and(|deadline| deadline < now) {
@@ -326,7 +328,8 @@ impl Sheet<'_> {
         let mut state = cell.lock();
         let Predicted { bundle, width, outcomes, values } = &mut state.answer;
         (*bundle, *width) = (self.bundle, self.width);
-        (outcomes.clear(), values.clear());
+        outcomes.clear();
+        values.clear();
         for outcome in rows {
             let mut outcome = *outcome;
             if outcome.is_answer() {
