@@ -51,6 +51,8 @@ models: ## retrain the model bundles (needs ../shared/data/candles; see models/R
 	python3 -m venv .venv && .venv/bin/pip install -q -r models/requirements.txt
 	.venv/bin/python models/train.py && .venv/bin/python models/check.py
 
-gpu-check: ## on a machine with an NVIDIA GPU: every bundle must run on CUDA, or say exactly why not
+gpu-check: ## on a machine with an NVIDIA GPU: everything it should prove, or the exact reason why it cannot
+	@if command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L >/dev/null 2>&1; then python3 scripts/fetch_ort.py --gpu >/dev/null; \
+	else echo "gpu-check: nvidia-smi finds no GPU here; nothing of CUDA is fetched" >&2; fi
 	$(CARGO) build --locked --release -p node $(DEMO_FEATURES) --features cuda
-	$(CARGO_TARGET_DIR)/release/oraculo doctor --device cuda-or-fail --models models
+	$(CARGO_TARGET_DIR)/release/oraculo gpu-check --models models $(ARGS)

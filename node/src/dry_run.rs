@@ -93,7 +93,8 @@ pub fn run(model: &mut Model, bundle: &Bundle, day: &Day) -> Result<DryRun> {
         .collect();
     questions.sort_by_key(|(opens_at, market)| (*opens_at, market.starts_at));
     let (mut history, mut ticks) = (History::new(HISTORY), Ticks::new());
-    let (mut out, mut own, mut other, mut next) = (DryRun::default(), Losses::default(), Losses::default(), 0);
+    let (mut out, mut own, mut other, mut next) =
+        (DryRun::default(), Losses::default(), Losses::default(), 0);
     for (opens_at, market) in questions {
         let received = day.received_by(opens_at);
         for tick in &day.ticks()[next..received] {

@@ -16,7 +16,8 @@ fn shipped(name: &str) -> Bundle {
 
 fn report(engines: &Engines, bundle: &Bundle) -> CheckReport {
     let dir = tempfile::tempdir().unwrap();
-    let options = CheckOptions { scratch: Some(dir.path().to_owned()), measure: true, ..CheckOptions::default() };
+    let options =
+        CheckOptions { scratch: Some(dir.path().to_owned()), measure: true, ..CheckOptions::default() };
     check_with(engines, bundle, &options).unwrap()
 }
 
@@ -29,7 +30,12 @@ fn shipped_bundles_pass_without_a_native_library() {
     let engines = without_ort();
     for name in ["closed-form", "logistic", "mlp", "poor"] {
         let report = report(&engines, &shipped(name));
-        assert_eq!((report.engine, failed(&report)), (EngineKind::Rten, Vec::new()), "{:#?}", report.findings);
+        assert_eq!(
+            (report.engine, failed(&report)),
+            (EngineKind::Rten, Vec::new()),
+            "{:#?}",
+            report.findings
+        );
         assert!(report.latency.iter().all(|l| l.engine == EngineKind::Rten || l.engine == EngineKind::Trees));
     }
 }
@@ -90,7 +96,8 @@ fn a_spoiled_model_fails_its_check() {
     let logit = ten(vec![node("MatMul", &["x", "w"], &["p"])], vec![weights([-9.0; 10])]);
     check(&logit, Check::Range);
     let axis = crate::onnx::Msg::default().text(1, "axis").int(3, 0).int(20, 2);
-    let neighbours = ten(vec![matmul(), node("Softmax", &["s"], &["p"]).msg(5, &axis)], vec![weights([0.5; 10])]);
+    let neighbours =
+        ten(vec![matmul(), node("Softmax", &["s"], &["p"]).msg(5, &axis)], vec![weights([0.5; 10])]);
     check(&neighbours, Check::BatchInvariance);
     // NaN becomes a number: max(NaN, 0) by comparison.
     let zero = tensor("zero", &[1, 1], &[0.0]);

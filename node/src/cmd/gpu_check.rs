@@ -25,7 +25,9 @@ const AGREEMENT: (f32, f32) = (1e-4, 5e-3);
 
 /// Arguments of `oraculo gpu-check`.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  make gpu-check\n  oraculo gpu-check --ort-lib vendor/onnxruntime-gpu --json")]
+#[command(
+    after_help = "Examples:\n  make gpu-check\n  oraculo gpu-check --ort-lib vendor/onnxruntime-gpu --json"
+)]
 pub struct GpuCheckArgs {
     /// Folder of the model bundles [default: models/ nearby].
     #[arg(long)]
@@ -60,7 +62,9 @@ struct Row {
 /// Proves or fails.
 pub fn run(args: &GpuCheckArgs) -> Result<ExitCode> {
     if !cfg!(feature = "cuda") {
-        bail!("this program was built without CUDA; `make gpu-check` builds it with the Cargo feature `cuda`");
+        bail!(
+            "this program was built without CUDA; `make gpu-check` builds it with the Cargo feature `cuda`"
+        );
     }
     let search = search(args.ort_lib.clone());
     let engines = Engines::find(&search, EngineChoice::Only(EngineKind::Ort))?;
@@ -79,7 +83,10 @@ pub fn run(args: &GpuCheckArgs) -> Result<ExitCode> {
     let _ = std::fs::remove_dir_all(&scratch);
     let ok = !rows.is_empty() && rows.iter().all(|row| row.ok);
     if args.json {
-        println!("{}", json!({"ok": ok, "library": library.library(), "version": library.version(), "models": rows}));
+        println!(
+            "{}",
+            json!({"ok": ok, "library": library.library(), "version": library.version(), "models": rows})
+        );
     } else {
         println!("ONNX Runtime {} at {}", library.version(), library.library().display());
         rows.iter().for_each(print);
@@ -154,7 +161,9 @@ fn examined(engines: &Engines, dir: &Path, scratch: &Path, row: &mut Row) -> Res
         bail!("CUDA and the CPU differ by {difference:e}, more than {within:e}");
     }
     match row.half {
-        Some(half) if half > AGREEMENT.1 => bail!("half precision differs by {half:e}, more than {:e}", AGREEMENT.1),
+        Some(half) if half > AGREEMENT.1 => {
+            bail!("half precision differs by {half:e}, more than {:e}", AGREEMENT.1)
+        }
         _ => Ok(()),
     }
 }
@@ -185,9 +194,9 @@ fn widest(a: &[f32], b: &[f32]) -> f32 {
 }
 
 fn throughput(cuda: &mut Model, cpu: &mut Model, rows: &[f32], row: &mut Row) -> Result<()> {
-    let width = cuda.width();
+    let (width, most) = (cuda.width(), cuda.max_batch());
     let mut out = Vec::new();
-    for n in BUCKETS.into_iter().filter(|n| *n <= cuda.max_batch()) {
+    for n in BUCKETS.into_iter().filter(|n| *n <= most) {
         let mut timed = |model: &mut Model| {
             let kind = (model.engine(), model.report().chosen);
             cost::time(kind, n, |_| {
@@ -206,7 +215,10 @@ fn throughput(cuda: &mut Model, cpu: &mut Model, rows: &[f32], row: &mut Row) ->
 fn print(row: &Row) {
     let state = if row.ok { "ok  " } else { "FAIL" };
     let [on, off] = row.nodes;
-    println!("{state} {:<16} {on} nodes on CUDA, {off} elsewhere; differs from the CPU by {:?}", row.name, row.difference);
+    println!(
+        "{state} {:<16} {on} nodes on CUDA, {off} elsewhere; differs from the CPU by {:?}",
+        row.name, row.difference
+    );
     for ((cuda, cpu), speedup) in row.cuda.iter().zip(&row.cpu).zip(&row.speedup) {
         println!(
             "     batch {:>4}: CUDA {:>9.1} us, CPU {:>9.1} us, x {speedup:.2}",

@@ -49,12 +49,15 @@ pub fn run(args: &BenchArgs) -> Result<ExitCode> {
     for (kind, loaded) in candidates(&engines, args, &bundle) {
         match loaded.and_then(|mut model| measure(&mut model, &bundle, &batches)) {
             Ok(times) => found.extend(times),
-            Err(error) if args.engine.engine == EngineChoice::Auto => left_out.push((kind, format!("{error:#}"))),
+            Err(error) if args.engine.engine == EngineChoice::Auto => {
+                left_out.push((kind, format!("{error:#}")))
+            }
             Err(error) => return Err(error),
         }
     }
     if args.json {
-        let left_out: Vec<_> = left_out.iter().map(|(kind, why)| json!({"engine": kind, "reason": why})).collect();
+        let left_out: Vec<_> =
+            left_out.iter().map(|(kind, why)| json!({"engine": kind, "reason": why})).collect();
         println!("{}", json!({"bundle": bundle.id().to_string(), "latency": found, "left_out": left_out}));
     } else {
         table(&found);
@@ -114,7 +117,10 @@ pub fn table(found: &[Latency]) {
     if found.is_empty() {
         return;
     }
-    println!("{:<6} {:<8} {:>6} {:>11} {:>11} {:>11} {:>10}", "engine", "device", "batch", "min us", "p50 us", "p99 us", "us/row");
+    println!(
+        "{:<6} {:<8} {:>6} {:>11} {:>11} {:>11} {:>10}",
+        "engine", "device", "batch", "min us", "p50 us", "p99 us", "us/row"
+    );
     for l in found {
         println!(
             "{:<6} {:<8} {:>6} {:>11.2} {:>11.2} {:>11.2} {:>10.3}",
