@@ -57,6 +57,8 @@ newcomer: ort ## time the path from a new model to its first scored prediction (
 	$(CARGO) build --locked --profile demo -p node $(DEMO_FEATURES)
 	ORACULO=$(DEMO_BIN) scripts/newcomer.sh $(ARGS)
 
-gpu-check: ## on a machine with an NVIDIA GPU: every bundle must run on CUDA, or say exactly why not
+gpu-check: ## on a machine with an NVIDIA GPU: everything it should prove, or the exact reason why it cannot
+	@if command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L >/dev/null 2>&1; then python3 scripts/fetch_ort.py --gpu >/dev/null; \
+	else echo "gpu-check: nvidia-smi finds no GPU here; nothing of CUDA is fetched" >&2; fi
 	$(CARGO) build --locked --release -p node $(DEMO_FEATURES) --features cuda
-	$(CARGO_TARGET_DIR)/release/oraculo doctor --device cuda-or-fail --models models
+	$(CARGO_TARGET_DIR)/release/oraculo gpu-check --models models $(ARGS)

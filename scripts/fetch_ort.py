@@ -2,6 +2,7 @@
 """Fetch the ONNX Runtime shared library from its published wheel.
 
     python3 scripts/fetch_ort.py [--dest DIR] [--target TARGET] [--wheel FILE]
+    python3 scripts/fetch_ort.py --gpu [--dest DIR]
 
 Downloads the `onnxruntime` wheel with pip (a wheel is a zip, nothing is
 installed), takes the one shared library out of it, compares its SHA-256 with
@@ -10,6 +11,11 @@ root of the repository). If the right file is already there, nothing is
 downloaded. The path of the library is the only thing printed on stdout:
 
     export ORT_DYLIB_PATH="$(python3 scripts/fetch_ort.py)"
+
+With --gpu it fetches the build for CUDA 13 instead (Linux x86-64), with the
+NVIDIA libraries that it loads, into vendor/onnxruntime-gpu/: about 1.5 GB of
+wheels. pip compares every wheel with its pinned hash. The driver
+(libcuda.so.1) must be there already.
 
 Needs Python 3.9 or later and pip; no other package.
 """
@@ -45,6 +51,24 @@ TARGETS = {
         "d586cbe89effc085a09d3341b3cfbd5c322517f9d397aeb20814af21433f2b36",
     ),
 }
+
+# Wheel, version, SHA-256 of the wheel: what libonnxruntime_providers_cuda.so of this version loads. All are for x86-64.
+GPU_WHEELS = (
+    ("onnxruntime-gpu", VERSION, "05d548956197b9d01f59b625de740e0d6be3593f874e241a12dc0362650ecdf7"),
+    ("nvidia-cuda-runtime", "13.5.37", "df2b79a8852f10d1fef8c848489c49eebb5754051bf870202a862831412b179d"),
+    ("nvidia-cuda-nvrtc", "13.5.37", "86b4d68058807988b7d9af5b44917a0601e9c337f35ccd657bfb3c759ff8d8bc"),
+    ("nvidia-cublas", "13.10.0.20", "dcc6d63884c53d07e267ce7e6feac17b2538cebaafec5db865736c3e28e4dc84"),
+    ("nvidia-cufft", "12.5.0.14", "b8be26837a5abad2b5b74f3e92dd29f622a42934b355be0961a48712cbba23ad"),
+    ("nvidia-curand", "10.4.5.25", "22bb226a857e5888fe6b54ae465fc4371296bcff13a35f79e19691bcf454f529"),
+    ("nvidia-cudnn-cu13", "9.28.1.4", "a54f205b1db1f2895d99f398754db1369816f0569dd459731f925635cf7b65ec"),
+)
+# pip takes a tag exactly, so every tag that one of these wheels may bear is named.
+GPU_PLATFORMS = (
+    "manylinux_2_28_x86_64", "manylinux_2_27_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64",
+    "manylinux_2_12_x86_64", "manylinux2010_x86_64",
+)  # fmt: skip
+# Written last into the folder: what it holds is whole.
+GPU_MARK = "WHEELS"
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -184,20 +208,83 @@ def install(target, wheel, dest, final):
             os.unlink(partial)
 
 
+def gpu_requirements():
+    return "".join(f"{name}=={version} --hash=sha256:{digest}\n" for name, version, digest in GPU_WHEELS)
+
+
+def download_gpu(folder):
+    wanted = Path(folder) / "requirements.txt"
+    wanted.write_text(gpu_requirements(), encoding="utf-8")
+    platforms = [part for tag in GPU_PLATFORMS for part in ("--platform", tag)]
+    command = pip_command() + [
+        "download", "--disable-pip-version-check", "--no-deps", "--only-binary=:all:", "--require-hashes",
+        "--python-version", "3.12", "--implementation", "cp", *platforms, "-d", str(folder), "-r", str(wanted),
+    ]  # fmt: skip
+    say(f"downloading ONNX Runtime {VERSION} for CUDA 13 and NVIDIA's libraries with pip, about 1.5 GB")
+    if subprocess.run(command, stdin=subprocess.DEVNULL, stdout=sys.stderr).returncode != 0:
+        raise Failure("pip could not download a wheel, or one has another hash than the pinned one; see above")
+    return sorted(Path(folder).glob("*.whl"))
+
+
+def install_gpu(wheels, dest):
+    """Every library of the wheels into one folder: the CUDA provider looks for its own beside itself."""
+    dest.mkdir(parents=True, exist_ok=True)
+    for wheel in wheels:
+        with zipfile.ZipFile(wheel) as archive:
+            for member in archive.namelist():
+                name = member.rsplit("/", 1)[-1]
+                ours = member.startswith("onnxruntime/capi/libonnxruntime") and "tensorrt" not in name
+                theirs = member.startswith("nvidia/") and "/lib/" in member and ".so" in name
+                if not (ours or theirs):
+                    continue
+                handle, partial = tempfile.mkstemp(prefix=".fetch_ort-", dir=dest)
+                try:
+                    with archive.open(member) as source, os.fdopen(handle, "wb") as out:
+                        shutil.copyfileobj(source, out, 1 << 20)
+                    os.chmod(partial, 0o755)
+                    os.replace(partial, dest / name)
+                finally:
+                    if os.path.exists(partial):
+                        os.unlink(partial)
+    missing = [n for n in ("libonnxruntime_providers_cuda.so", "libcudart.so.13", "libcublasLt.so.13", "libcudnn.so.9")
+               if not (dest / n).is_file()]  # fmt: skip
+    if missing:
+        raise Failure(f"the wheels lack {', '.join(missing)}; nothing of {dest} may be used")
+
+
+def fetch_gpu(dest):
+    if this_target() != "linux-x86_64":
+        raise Failure("the build for CUDA is pinned for Linux x86-64 only")
+    final, mark = dest / f"libonnxruntime.so.{VERSION}", dest / GPU_MARK
+    if final.is_file() and mark.is_file() and mark.read_text(encoding="utf-8") == gpu_requirements():
+        say(f"already there: {dest}")
+        return final
+    with tempfile.TemporaryDirectory(prefix="fetch_ort-") as folder:
+        install_gpu(download_gpu(folder), dest)
+    mark.write_text(gpu_requirements(), encoding="utf-8")
+    say(f"installed ONNX Runtime {VERSION} for CUDA 13 with its libraries: {dest}")
+    return final
+
+
 def main(argv=None):
     parser = argparse.ArgumentParser(description=f"Fetch the ONNX Runtime {VERSION} shared library.")
     parser.add_argument(
-        "--dest", type=Path, default=ROOT / "vendor" / "onnxruntime", help="folder to put it in (default: vendor/onnxruntime)"
+        "--dest", type=Path, help="folder to put it in (default: vendor/onnxruntime, with --gpu vendor/onnxruntime-gpu)"
     )
     parser.add_argument("--target", choices=sorted(TARGETS), help="machine to fetch for (default: this one)")
     parser.add_argument("--wheel", type=Path, help="use this wheel instead of downloading one")
+    parser.add_argument("--gpu", action="store_true", help="the build for CUDA 13 with NVIDIA's libraries")
     args = parser.parse_args(argv)
+    vendor = ROOT / "vendor" / ("onnxruntime-gpu" if args.gpu else "onnxruntime")
+    dest = (args.dest or vendor).expanduser().absolute()
 
     try:
+        if args.gpu:
+            print(fetch_gpu(dest))
+            return 0
         target = args.target or this_target()
         warn_about_libc(target)
         member, want = TARGETS[target][1:]
-        dest = args.dest.expanduser().absolute()
         final = dest / member.rsplit("/", 1)[1]
         if final.is_file() and sha256(final) == want:
             say(f"already there, SHA-256 verified: {final}")

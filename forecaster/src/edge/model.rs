@@ -189,9 +189,13 @@ pub fn transform(transform: Transform, width: usize, answers: &mut [f32]) {
         Transform::Softmax => {
             for answer in answers.chunks_exact_mut(width.max(1)) {
                 let most = answer.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-                answer.iter_mut().for_each(|x| *x = libm::expf(*x - most));
+                for x in answer.iter_mut() {
+                    *x = libm::expf(*x - most);
+                }
                 let sum: f32 = answer.iter().sum();
-                answer.iter_mut().for_each(|x| *x /= sum);
+                for x in answer.iter_mut() {
+                    *x /= sum;
+                }
             }
         }
     }

@@ -76,8 +76,8 @@ impl CudaRows {
         while !rest.is_empty() {
             let left = rest.len() / self.row_width;
             // The smallest bucket that takes all that is left, or else the largest.
-            let fits = self.buckets.iter().position(|b| b.n >= left);
-            let index = fits.unwrap_or(self.buckets.len().saturating_sub(1));
+            let last = self.buckets.len().saturating_sub(1);
+            let index = self.buckets.iter().position(|b| b.n >= left).unwrap_or(last);
             let Some(bucket) = self.buckets.get_mut(index) else {
                 return Err(ForecasterError::Run("no bucket".to_owned()));
             };

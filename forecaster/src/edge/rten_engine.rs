@@ -113,8 +113,8 @@ struct RtenSession {
 }
 
 impl RtenSession {
-    fn options(&self) -> Option<RunOptions> {
-        Some(RunOptions::default().with_thread_pool(Some(Arc::clone(&self.pool))))
+    fn options(&self) -> RunOptions {
+        RunOptions::default().with_thread_pool(Some(Arc::clone(&self.pool)))
     }
 }
 
@@ -207,7 +207,7 @@ impl Session for RtenSession {
         let constants = io.constants.iter().map(|(id, value)| (*id, ValueOrView::from(value)));
         let inputs: Vec<(NodeId, ValueOrView<'_>)> =
             std::iter::once((io.input, ValueOrView::from(input))).chain(constants).collect();
-        let [answer] = self.inner.run_n(inputs, [io.output], options).map_err(fault)?;
+        let [answer] = self.inner.run_n(inputs, [io.output], Some(options)).map_err(fault)?;
         let answer = answer.as_view();
         let ValueView::FloatTensor(answer) = answer else {
             return Err(ForecasterError::Run("the answer is not of f32".to_owned()));
@@ -236,7 +236,7 @@ impl Session for RtenSession {
         };
         let inputs = inputs.iter().map(named).collect::<Result<Vec<_>, ForecasterError>>()?;
         let outputs = self.inner.output_ids().to_vec();
-        let values = self.inner.run(inputs, &outputs, self.options()).map_err(fault)?;
+        let values = self.inner.run(inputs, &outputs, Some(self.options())).map_err(fault)?;
         self.io.outputs.iter().zip(&values).map(|(spec, value)| tensor(spec, value)).collect()
     }
 }

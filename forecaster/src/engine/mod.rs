@@ -64,7 +64,7 @@ impl FromStr for EngineChoice {
     type Err = ForecasterError;
     fn from_str(text: &str) -> Result<Self, ForecasterError> {
         let only = EngineKind::ALL.into_iter().find(|kind| kind.name() == text).map(Self::Only);
-        only.or((text == "auto").then_some(Self::Auto)).ok_or_else(|| ForecasterError::Engine {
+        only.or_else(|| (text == "auto").then_some(Self::Auto)).ok_or_else(|| ForecasterError::Engine {
             engine: "unknown",
             reason: format!("`{text}` is not one of auto, ort, trees, rten"),
         })

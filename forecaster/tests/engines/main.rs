@@ -5,6 +5,7 @@ mod agreement;
 mod allocations;
 mod checks;
 mod choice;
+mod lanes;
 mod models;
 #[allow(dead_code, reason = "shared with other tests, which use all of it")]
 #[path = "../it/onnx.rs"]

@@ -194,9 +194,8 @@ fn widest(a: &[f32], b: &[f32]) -> f32 {
 }
 
 fn throughput(cuda: &mut Model, cpu: &mut Model, rows: &[f32], row: &mut Row) -> Result<()> {
-    let width = cuda.width();
+    let (width, most) = (cuda.width(), cuda.max_batch());
     let mut out = Vec::new();
-    let most = cuda.max_batch();
     for n in BUCKETS.into_iter().filter(|n| *n <= most) {
         let mut timed = |model: &mut Model| {
             let kind = (model.engine(), model.report().chosen);

@@ -7,8 +7,19 @@ use crate::support::{oraculo, texts};
 #[test]
 fn every_command_has_help_with_an_example() {
     for command in [
-        "demo", "run", "record", "archive", "replay", "backtest", "keys", "doctor", "config", "bench",
+        "demo",
+        "run",
+        "record",
+        "archive",
+        "replay",
+        "backtest",
+        "keys",
+        "doctor",
+        "config",
+        "bench",
         "schemas",
+        "model",
+        "gpu-check",
     ] {
         let out = oraculo(&[command, "--help"]);
         let (stdout, stderr) = texts(&out);

@@ -7,6 +7,7 @@ mod browser;
 mod cli;
 mod hostile;
 mod house;
+mod model_cli;
 mod record;
 mod record_plan;
 mod record_streams;

@@ -197,6 +197,72 @@ fn the_architecture_document_names_only_what_exists() {
     assert!(missing.is_empty(), "docs/ARCHITECTURE.md names what is gone: {missing:?}");
 }
 
+/// The one file that may call C itself.
+const UNSAFE: &str = "forecaster/src/edge/raw_ort.rs";
+
+#[derive(Default)]
+struct Unsafe(usize);
+
+impl<'ast> Visit<'ast> for Unsafe {
+    fn visit_expr_unsafe(&mut self, block: &'ast syn::ExprUnsafe) {
+        self.0 += 1;
+        syn::visit::visit_expr_unsafe(self, block);
+    }
+    fn visit_signature(&mut self, signature: &'ast syn::Signature) {
+        self.0 += usize::from(signature.unsafety.is_some());
+        syn::visit::visit_signature(self, signature);
+    }
+    fn visit_item_impl(&mut self, item: &'ast syn::ItemImpl) {
+        self.0 += usize::from(item.unsafety.is_some());
+        syn::visit::visit_item_impl(self, item);
+    }
+    fn visit_attribute(&mut self, attribute: &'ast syn::Attribute) {
+        // `#[allow(unsafe_code)]`, `#[unsafe(no_mangle)]`: wherever it stands, it opens the door.
+        let text = format!("{:?}", attribute.meta);
+        self.0 += usize::from(text.contains("unsafe"));
+    }
+}
+
+#[test]
+fn unsafe_code_is_in_one_file() {
+    let mut found = BTreeMap::new();
+    for path in all_sources() {
+        let text = fs::read_to_string(&path).unwrap();
+        let mut counter = Unsafe::default();
+        counter.visit_file(&syn::parse_file(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display())));
+        if counter.0 > 0 {
+            found.insert(path.strip_prefix(root()).unwrap().display().to_string(), counter.0);
+        }
+    }
+    assert_eq!(found.keys().map(String::as_str).collect::<Vec<_>>(), [UNSAFE], "{found:?}");
+}
+
+/// The files that may name a type of `ort`: it breaks with every version, so it stays behind one adapter.
+const ORT: &[&str] = &["ort_cuda.rs", "ort_engine.rs", "ort_rows.rs", "ort_session.rs", "raw_ort.rs"];
+
+#[test]
+fn ort_stays_behind_its_adapter() {
+    let mut found = BTreeSet::new();
+    for path in all_sources() {
+        let text = fs::read_to_string(&path).unwrap();
+        let code = text.lines().filter_map(|line| line.split("//").next());
+        if code.into_iter().any(|line| line.contains("ort::") && names_ort(line)) {
+            found.insert(path.file_name().unwrap().to_string_lossy().into_owned());
+        }
+    }
+    let own: BTreeSet<String> = ORT.iter().map(|&name| name.to_owned()).collect();
+    assert!(found.is_subset(&own), "files that name `ort` beside its adapter: {:?}", found.difference(&own));
+    assert!(found.len() >= 3, "the adapter was found: {found:?}");
+}
+
+/// Whether a line names a path of the crate `ort`, and not of something that ends in these letters.
+fn names_ort(line: &str) -> bool {
+    line.match_indices("ort::").any(|(at, _)| {
+        let before = line[..at].chars().next_back();
+        !before.is_some_and(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | ':'))
+    })
+}
+
 #[test]
 fn nothing_unfinished_and_no_registry_hosts() {
     let hosts = [["crates", "io"].join("."), ["pypi", "org"].join("."), ["npmjs", "org"].join(".")];
