@@ -153,8 +153,7 @@ fn install(venv: &Path, base: &str, requirements: &str) -> Result<()> {
 
 fn last_line(out: &Output) -> String {
     let text = String::from_utf8_lossy(&out.stderr).into_owned() + &String::from_utf8_lossy(&out.stdout);
-    let lines = text.lines().filter(|line| !line.trim().is_empty());
-    lines.last().unwrap_or("it said nothing").trim().to_owned()
+    text.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it said nothing").trim().to_owned()
 }
 
 fn short(bytes: &[u8]) -> String {
