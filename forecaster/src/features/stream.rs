@@ -129,7 +129,9 @@ impl Stream {
                 let mut row = updown::raw(history, &target, gate.min_history_ns, gate.max_input_age_ns)?;
                 if query.strike.0 <= 0 {
                     // Without a strike the clipped z would look like a certainty.
-                    updown::OF_STRIKE.into_iter().for_each(|i| row[i] = f32::NAN);
+                    for i in updown::OF_STRIKE {
+                        row[i] = f32::NAN;
+                    }
                 }
                 admit(&row, &updown::SPECS, gate.needs, out)
             }

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use forecaster::features::NoRow;
 use forecaster::features::market::spot::pair;
 use forecaster::features::market::{self, Bounds, MarketState};
 use proptest::prelude::*;
 use schemas::tape::{
     BookSide, BookState, IndexRow, Instrument, InstrumentKind, InstrumentNo, TapeBody, TapeRow, Times, TopRow,
 };
-use schemas::{MarketEvent, Timestamp, Venue};
+use schemas::{MarketEvent, MarketId, Timestamp, Venue};
 
 use crate::world::{NOW_S, SECOND, lenient, listed, needing, price, row, secs};
 
@@ -42,9 +43,12 @@ fn introduced() -> MarketState {
         instrument(1, Venue::Polymarket, "down", "0xaa", InstrumentKind::Binary),
         instrument(2, Venue::Coinbase, "BTC-USD", "BTC-USD", InstrumentKind::Spot),
         instrument(3, Venue::Kraken, "XBT/USD", "XBT/USD", InstrumentKind::Spot),
-        instrument(4, Venue::Polymarket, "btc/usd", "btc/usd", InstrumentKind::Index),
+        instrument(4, Venue::Polymarket, "crypto_prices_chainlink:btc/usd", "", InstrumentKind::Index),
     ] {
         state.apply_tape(&row);
+    }
+    for no in [0, 1, 3] {
+        state.apply_tape(&at(no, secs(NOW_S - 90), TapeBody::Clear));
     }
     let index = IndexRow {
         value: price(63_000.0),
@@ -129,6 +133,37 @@ fn spot_venues_stand_beside_the_index() {
     near(value(&mut state, now, "xv_width"), coinbase - kraken);
     assert_eq!(value(&mut state, now, "xv_perp"), None);
     assert_eq!(value(&mut state, now.plus(11 * SECOND), "xv_kraken"), None, "stale");
+}
+
+#[test]
+fn a_book_without_its_snapshot_says_nothing() {
+    let now = secs(NOW_S);
+    let mut state = introduced();
+    // The token turns out to be of this market only now; its levels so far are lost, so the book is not whole.
+    state.apply_tape(&instrument(5, Venue::Polymarket, "up", "", InstrumentKind::Binary));
+    state.apply_tape(&level(5, now, BookSide::Bid, 40, 1));
+    state.apply_tape(&instrument(5, Venue::Kalshi, "KX-1", "", InstrumentKind::Binary));
+    let kalshi = MarketId { venue: Venue::Kalshi, native: "KX-1".to_owned() };
+    let index = market::SET.position("book_spread").unwrap();
+    let mut spread = |state: &mut MarketState| {
+        let mut out = vec![0.0; market::WIDTH];
+        let query = forecaster::features::Query { market: &kalshi, ..crate::world::query(&kalshi) };
+        state.row(&query, now, &needing(&["book_spread"]), &mut out).map(|()| out[index])
+    };
+    let sides = [(BookSide::Bid, 40), (BookSide::Ask, 42)];
+    for (side, price) in sides {
+        state.apply_tape(&level(5, now, side, price, 1));
+    }
+    assert_eq!(spread(&mut state), Err(NoRow::Missing(index as u8)));
+    state.apply_tape(&at(5, now, TapeBody::Clear));
+    for (side, price) in sides {
+        state.apply_tape(&level(5, now, side, price, 1));
+    }
+    assert_eq!(spread(&mut state), Ok(0.02));
+    // Another tape: no book goes on.
+    state.begin_tape();
+    state.apply_tape(&level(5, now, BookSide::Bid, 41, 1));
+    assert_eq!(spread(&mut state), Err(NoRow::Missing(index as u8)));
 }
 
 #[test]

@@ -147,6 +147,9 @@ pub struct Book {
     /// Levels were told, so best prices told outside the book channel are not taken.
     #[n(6)]
     levels: bool,
+    /// A snapshot began, so that the levels are all there are.
+    #[n(7)]
+    whole: bool,
 }
 
 impl Book {
@@ -160,13 +163,14 @@ impl Book {
             price_decimals,
             qty_decimals,
             levels: false,
+            whole: false,
         }
     }
 
     /// A level has this quantity now; says how many levels were dropped.
     pub fn level(&mut self, known_at: Timestamp, side: BookSide, price: i64, qty: i64) -> u64 {
         if !self.levels {
-            self.clear(known_at);
+            self.empty();
             self.levels = true;
         }
         let dropped = match side {
@@ -177,13 +181,18 @@ impl Book {
         dropped
     }
 
-    /// The book is empty now.
+    /// The book is empty now; what follows is all there is.
     pub fn clear(&mut self, known_at: Timestamp) {
+        self.empty();
+        self.whole = true;
+        self.note(known_at);
+    }
+
+    fn empty(&mut self) {
         for side in [&mut self.bids, &mut self.asks] {
             side.levels.clear();
             side.cut = false;
         }
-        self.note(known_at);
     }
 
     /// The book may be used, or not.
@@ -218,8 +227,9 @@ impl Book {
                 ask_five,
             },
         );
-        // A book that is crossed or cannot be trusted says nothing.
-        let best = best.filter(|b| self.live && b.bid < b.ask);
+        // A book that is crossed, incomplete or cannot be trusted says nothing.
+        let sound = self.live && (self.whole || !self.levels);
+        let best = best.filter(|b| sound && b.bid < b.ask);
         let top = Top { known_at, best };
         match self.tops.last_mut() {
             Some(last) if last.known_at == known_at => *last = top,
@@ -248,7 +258,7 @@ impl Book {
     /// The mid in dollars at `at`.
     pub(super) fn mid(&self, at: Timestamp, max_age_ns: i64) -> Result<f64, Why> {
         let (best, _) = self.at(at, max_age_ns)?;
-        Ok((best.bid as f64 + best.ask as f64) / 2.0 / scale(self.price_decimals))
+        Ok(f64::midpoint(best.bid as f64, best.ask as f64) / scale(self.price_decimals))
     }
 
     /// Computes the features.
@@ -260,7 +270,7 @@ impl Book {
         let micro = |b: Best| {
             let (bid, ask) = (b.bid as f64 / price, b.ask as f64 / price);
             let (qb, qa) = (b.bid_qty as f64, b.ask_qty as f64);
-            (bid * qa + ask * qb) / (qb + qa) - (bid + ask) / 2.0
+            (bid * qa + ask * qb) / (qb + qa) - f64::midpoint(bid, ask)
         };
         let depth = |b: Best| libm::log1p((b.bid_five as f64 + b.ask_five as f64) / scale(self.qty_decimals));
         frame.put(from, best.map(|b| lean(b.bid_qty, b.ask_qty)));

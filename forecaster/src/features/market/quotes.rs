@@ -46,7 +46,7 @@ pub const SPECS: [Spec; 8] = [
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Known {
     #[n(0)]
-    known_at: Timestamp,
+    since: Timestamp,
     #[n(1)]
     bid: Option<Price>,
     #[n(2)]
@@ -80,18 +80,18 @@ impl Default for Quotes {
 impl Quotes {
     /// Takes a quote. Of those known at the same time the last in the log counts.
     pub fn offer(&mut self, known_at: Timestamp, bid: Option<Price>, ask: Option<Price>) {
-        let known_at = self.recent.last().map_or(known_at, |last| last.known_at.max(known_at));
-        let known = Known { known_at, bid, ask };
+        let known_at = self.recent.last().map_or(known_at, |last| last.since.max(known_at));
+        let known = Known { since: known_at, bid, ask };
         match self.recent.last_mut() {
-            Some(last) if last.known_at == known_at => *last = known,
+            Some(last) if last.since == known_at => *last = known,
             _ => {
                 self.recent.insert_back(0, known);
             }
         }
         match self.path.last_mut() {
-            Some(last) if last.known_at == known_at => *last = known,
+            Some(last) if last.since == known_at => *last = known,
             // Whether a quote is kept follows from earlier ones alone: later ones never change what was seen.
-            Some(last) if last.known_at.secs() == known_at.secs() => {}
+            Some(last) if last.since.secs() == known_at.secs() => {}
             _ => {
                 self.path.insert_back(0, known);
             }
@@ -101,9 +101,9 @@ impl Quotes {
     /// The quote in force at `at`, if it is fresh.
     fn at(ring: &Ring<Known>, at: Timestamp) -> Result<&Known, Why> {
         let quotes = ring.as_slice();
-        let after = quotes.partition_point(|q| q.known_at <= at);
+        let after = quotes.partition_point(|q| q.since <= at);
         let quote = after.checked_sub(1).and_then(|i| quotes.get(i)).ok_or(Why::Missing)?;
-        if at.since(quote.known_at) > MAX_AGE_NS { Err(Why::Stale) } else { Ok(quote) }
+        if at.since(quote.since) > MAX_AGE_NS { Err(Why::Stale) } else { Ok(quote) }
     }
 
     /// Computes the features; `p` is `p_rv_900s`.
@@ -117,7 +117,7 @@ impl Quotes {
         };
         frame.put(from + 1, mid.map(logit));
         frame.put(from + 2, spread);
-        frame.put(from + 3, now.map(|(q, _)| at.since(q.known_at) as f64 / NANOS_PER_SEC as f64));
+        frame.put(from + 3, now.map(|(q, _)| at.since(q.since) as f64 / NANOS_PER_SEC as f64));
         for (i, back_s) in BACK_S.iter().enumerate() {
             let then = Self::at(&self.path, at.plus(-back_s * NANOS_PER_SEC));
             let then = then.and_then(|q| Ok(q.mid().ok_or(Why::Missing)?.0));

@@ -112,6 +112,13 @@ impl MarketState {
             return;
         }
         if let Some(role) = self.role(instrument) {
+            // A token whose market was not known at first was a market of its own until now.
+            if let (Some((Role::Token { market: old, .. }, ..)), Role::Token { market, .. }) =
+                (self.roles.roles.get(&no), &role)
+                && old != market
+            {
+                self.markets.remove(old);
+            }
             self.roles.roles.insert(no, (role, instrument.price_decimals, instrument.qty_decimals));
         }
     }
@@ -120,7 +127,9 @@ impl MarketState {
         let native = &instrument.native;
         match instrument.kind {
             InstrumentKind::Index => {
-                let symbol = native.contains('/').then(|| native.to_ascii_lowercase())?;
+                // Polymarket: `crypto_prices_chainlink:btc/usd`.
+                let symbol = native.rsplit(':').next().filter(|symbol| symbol.contains('/'))?;
+                let symbol = symbol.to_ascii_lowercase();
                 Some(Role::Index(self.place(&symbol)? as u32))
             }
             InstrumentKind::Spot | InstrumentKind::Perpetual => {
