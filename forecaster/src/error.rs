@@ -98,6 +98,38 @@ checks! {
     ManifestState = "manifest_state",
     /// A tree ensemble whose trees are no trees: loops, missing or doubled nodes, lists of different lengths.
     Trees = "c21_trees",
+    /// The bundle's archive is no plain tar of plain files, each named once.
+    Archive = "c01_archive",
+    /// A tensor's dimensions do not fit its data, or its type is not known.
+    TensorData = "c02_tensor",
+    /// A value is written twice, read before it is written, or has no name.
+    Names = "c02_names",
+    /// Tensors or operators of text.
+    Strings = "c06_strings",
+    /// A loop without a constant bound on its rounds, or with too many.
+    Loop = "c06_loop",
+    /// Subgraphs inside subgraphs, deeper than the policy allows.
+    Nesting = "c06_nesting",
+    /// A tensor whose size is known beforehand needs more memory than the limit.
+    Memory = "c07_memory",
+    /// What an engine would compute while it loads the file is too much, or has no bound.
+    Folding = "c07_folding",
+    /// `signature.json` is no Ed25519 signature of this bundle.
+    Signature = "bundle_signature",
+    /// An import met something it cannot turn into a bundle.
+    Import = "import",
+    /// One thread and two give answers more than 1e-5 apart.
+    ThreadInvariance = "c13_thread_invariance",
+    /// Loading the model needs more memory than the manifest's limit.
+    Load = "c17_load",
+    /// Another engine answers otherwise by more than 1e-4.
+    SecondEngine = "c18_second_engine",
+    /// A state does not come back in the form in which it went in, or a reset does not reset it.
+    State = "c19_state",
+    /// Which execution provider ran how many nodes; fails when it is not the device that was asked for.
+    Providers = "c20_providers",
+    /// The dry run on recorded or simulated prices gave no score.
+    DryRun = "dry_run",
 }
 
 impl fmt::Display for Check {
@@ -248,6 +280,22 @@ pub enum ForecasterError {
         /// How many numbers one answer has.
         width: usize,
     },
+    /// The model's numbers are not what their kind says: they do not sum to one, do not ascend, have no weight.
+    #[error("the model's answer is no {kind}: {detail}")]
+    OutputForm {
+        /// The kind of the output.
+        kind: &'static str,
+        /// What is wrong.
+        detail: String,
+    },
+    /// A tensor that a caller gave does not fit the manifest.
+    #[error("input `{name}`: {detail}")]
+    InputTensor {
+        /// The input.
+        name: String,
+        /// What is wrong.
+        detail: String,
+    },
 }
 
 fn list(paths: &[PathBuf]) -> String {
@@ -282,6 +330,8 @@ impl ForecasterError {
             Self::ReloadMismatch { .. } => "reload_mismatch",
             Self::Store { .. } => "model_store",
             Self::NotAProbability { .. } => "not_a_probability",
+            Self::OutputForm { .. } => "output_form",
+            Self::InputTensor { .. } => "input_tensor",
         }
     }
 

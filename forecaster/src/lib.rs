@@ -4,6 +4,7 @@
 //! by [`edge`]: [`edge::Lane`] runs models, [`signer::MinerKey`] seals and signs what the miner says. A model is a
 //! [`bundle::Bundle`]: a checked ONNX file with a manifest that says what goes in and what comes out.
 
+pub mod answer;
 pub mod bundle;
 pub mod config;
 #[cfg(feature = "edge")]

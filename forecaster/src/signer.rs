@@ -7,6 +7,8 @@ use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use schemas::prediction::commit_hash;
 use schemas::{BundleId, CommitHash, Commitment, Forecast, MinerId, QuestionId, Reveal};
 
+use crate::bundle::Seal;
+
 /// Context of the key that nonces are derived with (BLAKE3 `derive_key`); a different key for a different purpose.
 const NONCE_CONTEXT: &str = "oraculo 2026-01-01 miner commitment nonce v1";
 
@@ -69,6 +71,11 @@ impl MinerKey {
         let hash = commit_hash(network, &question, &miner, &bundle, &nonce, forecast);
         let signature = self.sign(&Reveal::signing_bytes(&hash));
         Reveal { miner, question, bundle, nonce, forecast: forecast.clone(), signature }
+    }
+
+    /// Vouches for a bundle.
+    pub fn seal(&self, bundle: &BundleId) -> Seal {
+        Seal { pubkey: self.id().0, signature: self.sign(&Seal::signing_bytes(bundle)) }
     }
 
     fn sign(&self, message: &[u8]) -> [u8; 64] {

@@ -3,10 +3,12 @@
 use ndarray::{ArrayView2, Axis};
 use schemas::BundleId;
 
+use super::tensors::Tensors;
+use crate::answer::{self, Decoded};
 use crate::bundle::Bundle;
-use crate::engine::{EngineKind, ProviderReport, Session};
+use crate::engine::{EngineKind, ProviderReport, Session, Tensor};
 use crate::error::ForecasterError;
-use crate::manifest::{Normaliser, Transform};
+use crate::manifest::{Normaliser, OutputSection, Transform};
 
 /// A loaded bundle. It belongs to the thread that runs it.
 pub struct Model {
@@ -22,6 +24,10 @@ pub struct Model {
     max_batch: usize,
     range: [f64; 2],
     bundle: BundleId,
+    /// The answer as the manifest describes it.
+    output: OutputSection,
+    /// What whole tensors need, and the state between their runs.
+    tensors: Tensors,
     /// The normalised rows of one run; reused.
     scratch: Vec<f32>,
     /// The raw answers of one run; reused.
@@ -46,6 +52,8 @@ impl Model {
             max_batch,
             range: manifest.range(),
             bundle: bundle.id(),
+            output: manifest.answer().clone(),
+            tensors: Tensors::new(manifest),
             answers: Vec::new(),
         };
         if model.takes_rows() {
@@ -97,6 +105,27 @@ impl Model {
     /// The session itself, for whole tensors.
     pub fn session(&mut self) -> &mut dyn Session {
         self.session.as_mut()
+    }
+
+    /// Runs once with whole tensors and gives the manifest's outputs, in its order, checked and transformed.
+    ///
+    /// The caller gives the inputs of source `caller` and `features` (the model's own features, before normalisation);
+    /// constants and state are filled in. The state stays from run to run until [`Model::reset`]; a state that is given
+    /// takes the place of the one that was kept.
+    pub fn run_tensors(&mut self, inputs: &[Tensor]) -> Result<Vec<Tensor>, ForecasterError> {
+        let (all, free) = self.tensors.fill(inputs)?;
+        let outputs = self.session.run(&all)?;
+        self.tensors.finish(&outputs, free)
+    }
+
+    /// Forgets the state: the next run of whole tensors begins with zeros.
+    pub fn reset(&mut self) {
+        self.tensors.reset();
+    }
+
+    /// What one row's answer means, after transform and choice of column; an error if it is nothing of its kind.
+    pub fn decode(&self, answer: &[f32]) -> Result<Decoded, ForecasterError> {
+        answer::decode(&self.output, answer)
     }
 
     /// How many numbers one row's answer has after transform and choice of column.

@@ -1,4 +1,8 @@
-//! ONNX Runtime through `ort`: the only file that names an `ort` type; it never falls back to another device silently.
+//! ONNX Runtime through `ort`: the library, its providers and the device policy; it never falls back to another device
+//! silently.
+//!
+//! `ort` types are named in this file, in `ort_session`, `ort_rows`, `ort_cuda` and `raw_ort` alone, and in no public
+//! signature: `ort` is still a release candidate that breaks with every version.
 //!
 //! The library is opened with `init_from` before anything else touches `ort`, because `ort` would otherwise look for
 //! a library itself and panic when there is none. There is one environment per process and one session per model;
@@ -11,14 +15,11 @@ use std::sync::{Mutex, PoisonError};
 use ort::ep::ExecutionProvider;
 use ort::logging::LogLevel;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
-use ort::session::{Session as Inner, SessionInputValue};
-use ort::value::{Outlet, Tensor as Value, TensorElementType, TensorRef, ValueType};
+use ort::session::Session as Inner;
 
-use crate::engine::{
-    Data, Device, Dim, Dtype, Engine, EngineKind, IoSpec, LoadOptions, Provider, ProviderReport, RowIo,
-    Session, Tensor, TensorSpec,
-};
-use crate::error::{Check, ForecasterError};
+use super::ort_session::OrtSession;
+use crate::engine::{Device, Engine, EngineKind, LoadOptions, Provider, ProviderReport, Session};
+use crate::error::ForecasterError;
 
 /// The loaded library; cheap to clone, the same one for the whole process.
 #[derive(Clone, Debug)]
@@ -97,42 +98,50 @@ impl OrtEngine {
     }
 
     /// A session under the device policy.
-    fn session(
-        &self,
-        model: &[u8],
-        options: &LoadOptions,
-    ) -> Result<(Inner, ProviderReport), ForecasterError> {
+    fn session(&self, model: &[u8], options: &LoadOptions) -> Result<Loaded, ForecasterError> {
         let device = options.device;
         let on = |provider, whole| self.session_on(model, provider, whole, options);
         let report = |chosen, reason| ProviderReport { requested: device, chosen, reason };
+        let refused = |e: &ForecasterError| ForecasterError::Device { device: device.name(), reason: bare(e) };
         match device {
-            Device::Cpu => Ok((on(Provider::Cpu, false)?, report(Provider::Cpu, None))),
-            Device::CudaOrFail => match on(Provider::Cuda, true) {
-                Ok(session) => Ok((session, report(Provider::Cuda, None))),
-                Err(e) => Err(ForecasterError::Device { device: device.name(), reason: bare(&e) }),
+            Device::Cpu => Ok(on(Provider::Cpu, false)?.reported(report(Provider::Cpu, None))),
+            Device::CudaOrFail => match self.whole_on_cuda(model, options) {
+                Ok(loaded) => Ok(loaded.reported(report(Provider::Cuda, None))),
+                Err(e) => Err(refused(&e)),
             },
-            Device::Cuda => match on(Provider::Cuda, true) {
-                Ok(session) => Ok((session, report(Provider::Cuda, None))),
-                Err(whole) => match on(Provider::Cuda, false) {
-                    Ok(session) => {
-                        let reason = format!("some operators run on the CPU: {}", bare(&whole));
-                        tracing::warn!(device = device.name(), %reason, "model is not wholly on CUDA");
-                        Ok((session, report(Provider::Cuda, Some(reason))))
-                    }
-                    Err(e) => Err(ForecasterError::Device { device: device.name(), reason: bare(&e) }),
-                },
+            Device::Cuda => match self.whole_on_cuda(model, options) {
+                Ok(loaded) => Ok(loaded.reported(report(Provider::Cuda, None))),
+                Err(whole) => {
+                    let loaded = on(Provider::Cuda, false).map_err(|e| refused(&e))?;
+                    let reason = format!("some operators run on the CPU: {}", bare(&whole));
+                    tracing::warn!(device = device.name(), %reason, "model is not wholly on CUDA");
+                    Ok(loaded.reported(report(Provider::Cuda, Some(reason))))
+                }
             },
-            Device::Auto => match on(Provider::Cuda, true) {
-                Ok(session) => Ok((session, report(Provider::Cuda, None))),
+            Device::Auto => match self.whole_on_cuda(model, options) {
+                Ok(loaded) => Ok(loaded.reported(report(Provider::Cuda, None))),
                 Err(e) => {
                     let reason = bare(&e);
                     if !FALLBACK_LOGGED.swap(true, Ordering::Relaxed) {
                         tracing::warn!(device = device.name(), %reason, "CUDA is not used; models run on the CPU");
                     }
-                    Ok((on(Provider::Cpu, false)?, report(Provider::Cpu, Some(reason))))
+                    Ok(on(Provider::Cpu, false)?.reported(report(Provider::Cpu, Some(reason))))
                 }
             },
         }
+    }
+
+    /// Every operator on CUDA: with CUDA graphs where the runtime can record the model, else without.
+    fn whole_on_cuda(&self, model: &[u8], options: &LoadOptions) -> Result<Found, ForecasterError> {
+        if options.rows.is_some() && options.profile.is_none() {
+            match self.session_on(model, Provider::Cuda, true, options) {
+                Ok(found) => return Ok(found),
+                // What cannot be recorded (control flow, say) may still run; anything else fails again below.
+                Err(error) => tracing::debug!(%error, "no CUDA graphs for this model"),
+            }
+        }
+        let plain = LoadOptions { rows: None, ..options.clone() };
+        self.session_on(model, Provider::Cuda, true, &plain)
     }
 
     /// A session on one provider; `whole` refuses a model of which a part would run elsewhere.
@@ -142,14 +151,17 @@ impl OrtEngine {
         provider: Provider,
         whole: bool,
         options: &LoadOptions,
-    ) -> Result<Inner, ForecasterError> {
+    ) -> Result<Found, ForecasterError> {
         let builder =
             self.builder(whole, options).map_err(|e| ForecasterError::Session(e.message().to_owned()))?;
+        let graphs = whole && provider == Provider::Cuda && options.rows.is_some();
         let mut builder = match provider {
             Provider::Cpu => builder,
-            Provider::Cuda => with_cuda(builder)?,
+            Provider::Cuda => with_cuda(builder, &self.library, graphs)?,
         };
-        builder.commit_from_memory(model).map_err(|e| ForecasterError::Session(e.message().to_owned()))
+        let inner =
+            builder.commit_from_memory(model).map_err(|e| ForecasterError::Session(e.message().to_owned()))?;
+        Ok(Found { inner, graphs })
     }
 
     fn builder(&self, whole: bool, options: &LoadOptions) -> ort::Result<SessionBuilder> {
@@ -169,18 +181,53 @@ impl OrtEngine {
             None => Ok(builder),
         }
     }
+
+    /// The environment, for the benchmark that calls the C interface itself.
+    pub(super) const fn environment(&self) -> &ort::environment::Environment {
+        &self.environment
+    }
+}
+
+/// A session, and whether it records CUDA graphs.
+struct Found {
+    inner: Inner,
+    graphs: bool,
+}
+
+/// A session with what is to be said about it.
+struct Loaded {
+    found: Found,
+    report: ProviderReport,
+}
+
+impl Found {
+    const fn reported(self, report: ProviderReport) -> Loaded {
+        Loaded { found: self, report }
+    }
 }
 
 /// CUDA with an error instead of a silent fallback, and without TF32, so that scores can be reproduced.
 #[cfg(feature = "cuda")]
-fn with_cuda(builder: SessionBuilder) -> Result<SessionBuilder, ForecasterError> {
-    let cuda = ort::ep::CUDA::default().with_tf32(false).build().error_on_failure();
-    builder.with_execution_providers([cuda]).map_err(|e| ForecasterError::Session(e.message().to_owned()))
+fn with_cuda(
+    builder: SessionBuilder,
+    library: &Path,
+    graphs: bool,
+) -> Result<SessionBuilder, ForecasterError> {
+    let fault = |e: &dyn std::fmt::Display| ForecasterError::Session(e.to_string());
+    // What `scripts/fetch_ort.py --gpu` puts beside the library; without it the system's own loader finds them or not.
+    let beside = library.parent().filter(|dir| dir.join("libcudart.so.13").is_file());
+    if let Some(dir) = beside {
+        ort::ep::cuda::preload_dylibs(Some(dir), Some(dir)).map_err(|e| fault(&e.message()))?;
+    }
+    let cuda = ort::ep::CUDA::default().with_tf32(false).with_cuda_graph(graphs);
+    builder
+        .with_execution_providers([cuda.build().error_on_failure()])
+        .map_err(|e| ForecasterError::Session(e.message().to_owned()))
 }
 
 /// The CUDA provider is not part of this program.
 #[cfg(not(feature = "cuda"))]
-fn with_cuda(_: SessionBuilder) -> Result<SessionBuilder, ForecasterError> {
+fn with_cuda(_: SessionBuilder, _: &Path, _: bool) -> Result<SessionBuilder, ForecasterError> {
     Err(ForecasterError::Session("this program was built without the Cargo feature `cuda`".to_owned()))
 }
 
@@ -218,151 +265,7 @@ impl Engine for OrtEngine {
     }
 
     fn load(&self, model: &[u8], options: &LoadOptions) -> Result<Box<dyn Session>, ForecasterError> {
-        let (inner, report) = self.session(model, options)?;
-        let io = IoSpec {
-            inputs: inner.inputs().iter().map(spec).collect(),
-            outputs: inner.outputs().iter().map(spec).collect(),
-        };
-        let profiled = options.profile.is_some();
-        Ok(Box::new(OrtSession { inner, io, report, rows: options.rows.clone(), profiled }))
-    }
-}
-
-/// Name, type and shape of an input or output as ONNX Runtime sees them.
-fn spec(outlet: &Outlet) -> TensorSpec {
-    let (dtype, shape) = match outlet.dtype() {
-        ValueType::Tensor { ty, shape, dimension_symbols } => {
-            let dim = |(size, symbol): (&i64, &String)| match u32::try_from(*size) {
-                Ok(size) => Dim::Fixed(size),
-                Err(_) => Dim::Named(symbol.clone()),
-            };
-            (element(*ty), Some(shape.iter().zip(dimension_symbols.iter()).map(dim).collect()))
-        }
-        _ => (None, None),
-    };
-    TensorSpec { name: outlet.name().to_owned(), dtype, shape }
-}
-
-const fn element(ty: TensorElementType) -> Option<Dtype> {
-    match ty {
-        TensorElementType::Float32 => Some(Dtype::F32),
-        TensorElementType::Float64 => Some(Dtype::F64),
-        TensorElementType::Int32 => Some(Dtype::I32),
-        TensorElementType::Int64 => Some(Dtype::I64),
-        TensorElementType::Uint8 => Some(Dtype::U8),
-        TensorElementType::Bool => Some(Dtype::Bool),
-        _ => None,
-    }
-}
-
-/// A model in ONNX Runtime. It belongs to the thread that runs it.
-struct OrtSession {
-    inner: Inner,
-    io: IoSpec,
-    report: ProviderReport,
-    rows: Option<RowIo>,
-    profiled: bool,
-}
-
-#[allow(clippy::needless_pass_by_value, reason = "used as a function for map_err")]
-fn fault(e: ort::Error) -> ForecasterError {
-    ForecasterError::Run(e.message().to_owned())
-}
-
-/// One of our tensors as ONNX Runtime's.
-fn value(tensor: &Tensor) -> Result<SessionInputValue<'static>, ForecasterError> {
-    let shape = tensor.shape.clone();
-    Ok(match &tensor.data {
-        Data::F32(v) => Value::from_array((shape, v.clone())).map_err(fault)?.into(),
-        Data::F64(v) => Value::from_array((shape, v.clone())).map_err(fault)?.into(),
-        Data::I32(v) => Value::from_array((shape, v.clone())).map_err(fault)?.into(),
-        Data::I64(v) => Value::from_array((shape, v.clone())).map_err(fault)?.into(),
-        Data::U8(v) => Value::from_array((shape, v.clone())).map_err(fault)?.into(),
-        Data::Bool(v) => Value::from_array((shape, v.clone())).map_err(fault)?.into(),
-    })
-}
-
-impl Session for OrtSession {
-    fn engine(&self) -> EngineKind {
-        EngineKind::Ort
-    }
-
-    fn io(&self) -> &IoSpec {
-        &self.io
-    }
-
-    fn report(&self) -> &ProviderReport {
-        &self.report
-    }
-
-    fn run_rows(&mut self, rows: &[f32], n: usize, out: &mut Vec<f32>) -> Result<(), ForecasterError> {
-        let Some(io) = &self.rows else {
-            return Err(ForecasterError::Run("loaded without a row input".to_owned()));
-        };
-        let shape: Vec<usize> = std::iter::once(n).chain(io.row_shape.iter().copied()).collect();
-        let input = TensorRef::from_array_view((shape, rows)).map_err(fault)?;
-        let mut inputs: Vec<(&str, SessionInputValue<'_>)> = vec![(&io.input, input.into())];
-        for constant in &io.constants {
-            inputs.push((&constant.name, value(constant)?));
-        }
-        let outputs = self.inner.run(inputs).map_err(fault)?;
-        let answer = outputs
-            .get(&io.output)
-            .ok_or_else(|| ForecasterError::Run(format!("no output `{}`", io.output)))?;
-        let (shape, answers) = answer.try_extract_tensor::<f32>().map_err(fault)?;
-        if shape.first() != Some(&(n as i64)) || answers.len() != n * io.answer_width {
-            let detail =
-                format!("{n} rows gave shape {shape:?}, expected {n} times {} numbers", io.answer_width);
-            return Err(ForecasterError::check(Check::Shape, detail));
-        }
-        out.extend_from_slice(answers);
-        Ok(())
-    }
-
-    fn run(&mut self, inputs: &[Tensor]) -> Result<Vec<Tensor>, ForecasterError> {
-        let named = |t: &Tensor| Ok((t.name.clone(), value(t)?));
-        let values = inputs.iter().map(named).collect::<Result<Vec<_>, ForecasterError>>()?;
-        let outputs = self.inner.run(values).map_err(fault)?;
-        let mut out = Vec::with_capacity(outputs.len());
-        for (name, answer) in &outputs {
-            let dtype = match answer.dtype() {
-                ValueType::Tensor { ty, .. } => element(*ty),
-                _ => None,
-            };
-            let (shape, data) = match dtype {
-                Some(Dtype::F32) => {
-                    answer.try_extract_tensor::<f32>().map(|(s, v)| (s, Data::F32(v.to_vec())))
-                }
-                Some(Dtype::F64) => {
-                    answer.try_extract_tensor::<f64>().map(|(s, v)| (s, Data::F64(v.to_vec())))
-                }
-                Some(Dtype::I32) => {
-                    answer.try_extract_tensor::<i32>().map(|(s, v)| (s, Data::I32(v.to_vec())))
-                }
-                Some(Dtype::I64) => {
-                    answer.try_extract_tensor::<i64>().map(|(s, v)| (s, Data::I64(v.to_vec())))
-                }
-                Some(Dtype::U8) => answer.try_extract_tensor::<u8>().map(|(s, v)| (s, Data::U8(v.to_vec()))),
-                Some(Dtype::Bool) => {
-                    answer.try_extract_tensor::<bool>().map(|(s, v)| (s, Data::Bool(v.to_vec())))
-                }
-                None => {
-                    return Err(ForecasterError::Run(format!(
-                        "output `{name}` is of a type no bundle may use"
-                    )));
-                }
-            }
-            .map_err(fault)?;
-            let shape = shape.iter().map(|d| *d as usize).collect();
-            out.extend(Tensor::new(name, shape, data));
-        }
-        Ok(out)
-    }
-
-    fn end_profile(&mut self) -> Option<PathBuf> {
-        if !std::mem::take(&mut self.profiled) {
-            return None;
-        }
-        self.inner.end_profiling().ok().map(PathBuf::from)
+        let Loaded { found, report } = self.session(model, options)?;
+        Ok(Box::new(OrtSession::new(found.inner, report, options, found.graphs)?))
     }
 }

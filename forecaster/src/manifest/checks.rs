@@ -118,7 +118,7 @@ impl Manifest {
             };
             if !right {
                 return fault(format!(
-                    "`{}`: a constant needs a fixed shape and as many numbers in `value`; other sources take none",
+                    "`{}`: a constant needs a fixed shape and as many numbers of its type in `value`; other sources take none",
                     input.name
                 ));
             }
@@ -169,6 +169,12 @@ impl Manifest {
                 "a bundle with a topic needs [features] and an answer that is a forecast".to_owned(),
             );
         }
+        let asked = self.inputs.iter().any(|i| i.source == Source::Caller);
+        if self.topic.is_some() && (asked || self.row_io().is_none()) {
+            let detail = "a bundle with a topic answers rows alone: f32 in and out, no [[state]], no input of source \
+                          `caller`, no free dimension but the batch";
+            return fault(detail.to_owned());
+        }
         for output in &self.outputs {
             let [low, high] = output.range.unwrap_or([0.0, 1.0]);
             if !(low < high) || !low.is_finite() || !high.is_finite() {
@@ -191,10 +197,13 @@ impl Manifest {
                 format!("`{}` is no input of source `state`", pair.input)
             })?;
         }
-        let stateful = self.inputs.iter().filter(|i| i.source == Source::State).count();
-        need(stateful == self.state.len(), Check::ManifestState, || {
-            "every input of source `state` needs one [[state]]".to_owned()
-        })
+        for input in self.inputs.iter().filter(|i| i.source == Source::State) {
+            let pairs = self.state.iter().filter(|pair| pair.input == input.name).count();
+            need(pairs == 1, Check::ManifestState, || {
+                format!("`{}` is of source `state` and has {pairs} [[state]], it needs one", input.name)
+            })?;
+        }
+        Ok(())
     }
 
     fn check_limits(&self) -> Result<(), ForecasterError> {

@@ -144,9 +144,23 @@ impl Manifest {
     }
 }
 
-/// The tensor of a constant input; `None` when it has a free dimension or no value.
+/// The tensor of a constant input; `None` when it has a free dimension, no value, or a number that is none of its type.
 pub fn constant(input: &InputSection) -> Option<Tensor> {
     let value = input.value.as_ref()?;
+    let whole = |low: f64, high: f64| value.iter().all(|x| x.fract() == 0.0 && (low..=high).contains(x));
+    // Integers beyond 2^53 are not all numbers of TOML's floats.
+    let exact = 9_007_199_254_740_992.0;
+    let sound = match input.dtype {
+        Dtype::F32 => value.iter().all(|x| (*x as f32).is_finite()),
+        Dtype::F64 => value.iter().all(|x| x.is_finite()),
+        Dtype::I32 => whole(f64::from(i32::MIN), f64::from(i32::MAX)),
+        Dtype::I64 => whole(-exact, exact),
+        Dtype::U8 => whole(0.0, 255.0),
+        Dtype::Bool => whole(0.0, 1.0),
+    };
+    if !sound {
+        return None;
+    }
     let data = match input.dtype {
         Dtype::F32 => Data::F32(value.iter().map(|x| *x as f32).collect()),
         Dtype::F64 => Data::F64(value.clone()),

@@ -32,10 +32,10 @@ pub(super) fn check(facts: &ModelFacts, manifest: &Manifest) -> Result<(), Forec
         port(Check::Output, &facts.outputs, &output.name, output.dtype)?;
     }
     for pair in &manifest.state {
-        if facts.outputs.iter().all(|o| o.name != pair.output) {
-            let detail = format!("the graph has no output `{}` for the state", pair.output);
-            return Err(ForecasterError::check(Check::Output, detail));
-        }
+        // What comes out goes in again, so it is of the input's type.
+        let input = manifest.inputs.iter().find(|i| i.name == pair.input);
+        let dtype = input.map_or(Dtype::F32, |i| i.dtype);
+        port(Check::Output, &facts.outputs, &pair.output, dtype)?;
     }
     Ok(())
 }
