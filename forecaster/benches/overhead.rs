@@ -1,7 +1,13 @@
 //! What a call of our engines costs beside a raw call of ONNX Runtime's C interface; interleaved, with rotating rows.
 //!
 //! Prints the least and the middle time per call in microseconds, and the ratio to the raw call.
-#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, missing_docs, reason = "a benchmark")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    missing_docs,
+    reason = "a benchmark"
+)]
 #![allow(unreachable_pub, reason = "it shares the builders of the tests")]
 
 use std::path::PathBuf;

@@ -113,21 +113,27 @@ fn quantiles(numbers: Vec<f64>) -> Result<Decoded, ForecasterError> {
 fn mixture(numbers: &[f64]) -> Result<Decoded, ForecasterError> {
     let k = numbers.len() / 3;
     if k == 0 || numbers.len() != 3 * k {
-        return fault(OutputKind::Mixture, format!("{} numbers are no weights, means and scales", numbers.len()));
+        return fault(
+            OutputKind::Mixture,
+            format!("{} numbers are no weights, means and scales", numbers.len()),
+        );
     }
     let weights = shares(OutputKind::Mixture, &numbers[..k])?;
     if let Some(scale) = numbers[2 * k..].iter().find(|s| **s <= 0.0) {
         return fault(OutputKind::Mixture, format!("the scale {scale} is not positive"));
     }
     let rest = numbers[k..2 * k].iter().zip(&numbers[2 * k..]);
-    let component = |(weight, (mean, scale)): (f64, (&f64, &f64))| Component { weight, mean: *mean, scale: *scale };
+    let component =
+        |(weight, (mean, scale)): (f64, (&f64, &f64))| Component { weight, mean: *mean, scale: *scale };
     Ok(Decoded::Mixture(weights.into_iter().zip(rest).map(component).collect()))
 }
 
 fn paths(output: &OutputSection, numbers: &[f64]) -> Result<Decoded, ForecasterError> {
     let steps = match output.shape.last() {
         Some(crate::engine::Dim::Fixed(n)) if *n > 0 => *n as usize,
-        _ => return fault(OutputKind::Paths, "the manifest does not say how many steps a path has".to_owned()),
+        _ => {
+            return fault(OutputKind::Paths, "the manifest does not say how many steps a path has".to_owned());
+        }
     };
     if numbers.is_empty() || !numbers.len().is_multiple_of(steps) {
         return fault(OutputKind::Paths, format!("{} numbers are no paths of {steps} steps", numbers.len()));

@@ -191,7 +191,8 @@ fn check_case(case: &Case, manifest: &Manifest) -> Result<(), String> {
     }
     for tensor in &case.inputs {
         let input = manifest.inputs.iter().find(|i| i.name == tensor.name);
-        let Some(input) = input.filter(|i| i.dtype == tensor.data.dtype() && fits(&i.shape, &tensor.shape)) else {
+        let Some(input) = input.filter(|i| i.dtype == tensor.data.dtype() && fits(&i.shape, &tensor.shape))
+        else {
             return Err(format!("input `{}` is not what the manifest says", tensor.name));
         };
         if input.source == Source::Constant {

@@ -85,7 +85,8 @@ fn windows(node: &Node<'_>, i: usize, rank: usize, length: u64, kernel: u64) -> 
     match node.attribute("auto_pad").and_then(|a| a.text) {
         Some(b"SAME_UPPER" | b"SAME_LOWER") => length.div_ceil(stride),
         _ => {
-            let span = kernel.saturating_sub(1).saturating_mul(entry(node, "dilations", i, 1)).saturating_add(1);
+            let span =
+                kernel.saturating_sub(1).saturating_mul(entry(node, "dilations", i, 1)).saturating_add(1);
             let room = length.saturating_add(padded).saturating_sub(span);
             // `ceil_mode` rounds up.
             (room.div_ceil(stride)).saturating_add(1)
@@ -111,15 +112,15 @@ fn convolution(node: &Node<'_>, x: Option<&Fact>, w: Option<&Fact>) -> Option<Ma
 
 fn transposed(node: &Node<'_>, x: Option<&Fact>, w: Option<&Fact>) -> Option<Made> {
     let (x, w) = (x?, w?);
-    let ([batch, _, lengths @ ..], [_, filters, kernel @ ..]) = (x.dims.as_deref()?, w.dims.as_deref()?) else {
+    let ([batch, _, lengths @ ..], [_, filters, kernel @ ..]) = (x.dims.as_deref()?, w.dims.as_deref()?)
+    else {
         return None;
     };
     let groups = node.int("group").and_then(|g| u64::try_from(g).ok()).unwrap_or(1);
     let mut out = vec![*batch, filters.map(|f| f.saturating_mul(groups))];
     for (i, (length, kernel)) in lengths.iter().zip(kernel).enumerate() {
-        let span = kernel.map(|k| {
-            k.saturating_sub(1).saturating_mul(entry(node, "dilations", i, 1)).saturating_add(1)
-        });
+        let span = kernel
+            .map(|k| k.saturating_sub(1).saturating_mul(entry(node, "dilations", i, 1)).saturating_add(1));
         let grown = length.zip(span).map(|(l, span)| {
             let steps = l.saturating_sub(1).saturating_mul(entry(node, "strides", i, 1));
             steps.saturating_add(span).saturating_add(entry(node, "output_padding", i, 0))

@@ -116,7 +116,10 @@ pub(super) fn check_versions(facts: &ModelFacts) -> Result<(), ForecasterError> 
 pub(super) fn check_operators(facts: &ModelFacts, policy: Policy) -> Result<(), ForecasterError> {
     let fault = |check, detail: String| Err(ForecasterError::check(check, detail));
     if facts.training || facts.functions > 0 {
-        return fault(Check::Operator, "training graphs and functions in the file are not admitted".to_owned());
+        return fault(
+            Check::Operator,
+            "training graphs and functions in the file are not admitted".to_owned(),
+        );
     }
     for (domain, name) in &facts.operators {
         let lists: &[&[&str]] = match (domain.as_str(), policy) {
@@ -125,7 +128,10 @@ pub(super) fn check_operators(facts: &ModelFacts, policy: Policy) -> Result<(), 
             (ML, Policy::Local) => &[ADMITTED_ML, ADMITTED_ML_LOCAL],
             (CONTRIB, Policy::Local) => &[ADMITTED_CONTRIB],
             (other, _) => {
-                return fault(Check::Domain, format!("operator `{other}::{name}` is of a domain not admitted"));
+                return fault(
+                    Check::Domain,
+                    format!("operator `{other}::{name}` is of a domain not admitted"),
+                );
             }
         };
         if TEXT.contains(&name.as_str()) {

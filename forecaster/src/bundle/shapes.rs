@@ -63,20 +63,21 @@ pub(super) fn infer(node: &Node<'_>, inputs: &[Fact]) -> Made {
             let target: Dims = shape.values.as_ref()?.iter().map(|v| Some(size(*v))).collect();
             Some(Fact { dims: broadcast(first.dims.as_ref(), Some(&target)), ..first.like() })
         }),
-        "Flatten" | "DepthToSpace" | "SpaceToDepth" | "Compress" => Some(Fact::within(first.most(), first.bits)),
+        "Flatten" | "DepthToSpace" | "SpaceToDepth" | "Compress" => {
+            Some(Fact::within(first.most(), first.bits))
+        }
         "Gather" => gather(node, first, inputs.get(1)),
         "GatherElements" => inputs.get(1).map(|i| Fact { bits: first.bits, ..i.like() }),
-        "GatherND" => inputs.get(1).map(|i| {
-            Fact::within(i.most().zip(first.most()).map(|(a, b)| a.saturating_mul(b)), first.bits)
-        }),
+        "GatherND" => inputs
+            .get(1)
+            .map(|i| Fact::within(i.most().zip(first.most()).map(|(a, b)| a.saturating_mul(b)), first.bits)),
         "GlobalAveragePool" | "GlobalMaxPool" => first.dims.as_ref().map(|dims| {
             let pooled = dims.iter().enumerate().map(|(i, d)| if i < 2 { *d } else { Some(1) });
             Fact::shaped(pooled.collect(), first.bits)
         }),
-        "NonZero" => Some(Fact::within(
-            first.rank().zip(first.most()).map(|(r, n)| n.saturating_mul(r as u64)),
-            64,
-        )),
+        "NonZero" => {
+            Some(Fact::within(first.rank().zip(first.most()).map(|(r, n)| n.saturating_mul(r as u64)), 64))
+        }
         "OneHot" => one_hot(node, inputs),
         "Pad" => pad(first, inputs),
         "Range" => range(inputs),
@@ -123,9 +124,7 @@ fn constant(node: &Node<'_>) -> Fact {
         (_, Some(tensor)) => Fact::of(tensor),
         ("value_int", _) => Fact::numbers(vec![attribute.int.unwrap_or(0) as f64], true),
         ("value_ints", _) => Fact::numbers(attribute.ints.iter().map(|i| *i as f64).collect(), false),
-        ("value_floats", _) => {
-            Fact { constant: true, ..Fact::shaped(vec![Some(attribute.floats)], 32) }
-        }
+        ("value_floats", _) => Fact { constant: true, ..Fact::shaped(vec![Some(attribute.floats)], 32) },
         // A sparse tensor may be of any size when it is made dense.
         ("sparse_value", _) => Fact { constant: true, ..Fact::default() },
         _ => Fact { constant: true, ..Fact::shaped(vec![], 32) },
@@ -144,9 +143,7 @@ fn concat(node: &Node<'_>, inputs: &[Fact]) -> Option<Fact> {
     let total = inputs.iter().try_fold(0_u64, |n, f| Some(n.saturating_add(f.most()?)));
     let mut out = inputs.iter().find_map(|f| f.dims.clone())?;
     let axis = axis(node.int("axis").unwrap_or(0), out.len()).filter(|a| *a < out.len())?;
-    out[axis] = inputs.iter().try_fold(0_u64, |n, f| {
-        Some(n.saturating_add((*f.dims.as_ref()?.get(axis)?)?))
-    });
+    out[axis] = inputs.iter().try_fold(0_u64, |n, f| Some(n.saturating_add((*f.dims.as_ref()?.get(axis)?)?)));
     let floor = inputs.iter().fold(0_u64, |n, f| n.saturating_add(f.least()));
     Some(Fact { dims: Some(out), bound: total, floor, bits, ..Fact::default() })
 }

@@ -16,11 +16,13 @@ use crate::error::{Check, ForecasterError};
 /// Operators that run their subgraphs more than once.
 const LOOPS: [&str; 2] = ["Loop", "Scan"];
 /// Operators of about five times the work of an addition.
-const COSTLY: &[&str] = &["Erf", "Exp", "Gelu", "Log", "Mish", "Pow", "Sigmoid", "Softmax", "Softplus", "Tanh"];
+const COSTLY: &[&str] =
+    &["Erf", "Exp", "Gelu", "Log", "Mish", "Pow", "Sigmoid", "Softmax", "Softplus", "Tanh"];
 
 /// Follows the shapes of a whole file under a policy; what was found is added to the facts.
 pub(super) fn check(model: &mut Model<'_>, policy: Policy, max_bytes: u64) -> Result<(), ForecasterError> {
-    let mut walk = Walk { policy, max_bytes, kept: 0, rounds: 1, facts: &mut model.facts, scopes: Vec::new() };
+    let mut walk =
+        Walk { policy, max_bytes, kept: 0, rounds: 1, facts: &mut model.facts, scopes: Vec::new() };
     walk.graph(&model.graph, 0, Vec::new())
 }
 
@@ -93,7 +95,8 @@ impl<'a> Walk<'a, '_> {
         }
         let touched = inputs.iter().chain(&outputs).map(|f| f.most().unwrap_or(0));
         let touched = touched.fold(0, u64::saturating_add);
-        let work = made.work.saturating_add(touched.saturating_mul(1 + 4 * u64::from(COSTLY.contains(&node.op))));
+        let work =
+            made.work.saturating_add(touched.saturating_mul(1 + 4 * u64::from(COSTLY.contains(&node.op))));
         for (i, fact) in outputs.iter().enumerate() {
             self.remember(node.op, fact, if i == 0 { work } else { 0 })?;
         }
@@ -135,7 +138,12 @@ impl<'a> Walk<'a, '_> {
     }
 
     /// `If`, `Loop` and `Scan`: their graphs, with the rounds they run.
-    fn subgraphs(&mut self, node: &'a Node<'a>, inputs: &[Fact], nesting: u32) -> Result<(), ForecasterError> {
+    fn subgraphs(
+        &mut self,
+        node: &'a Node<'a>,
+        inputs: &[Fact],
+        nesting: u32,
+    ) -> Result<(), ForecasterError> {
         let around = self.rounds;
         let mut given = Vec::new();
         if LOOPS.contains(&node.op) {
@@ -146,7 +154,9 @@ impl<'a> Walk<'a, '_> {
             {
                 let detail = match rounds {
                     None => format!("a `{}` whose number of rounds is no constant", node.op),
-                    Some(_) => format!("a `{}` of more than {limit} rounds, those around it counted", node.op),
+                    Some(_) => {
+                        format!("a `{}` of more than {limit} rounds, those around it counted", node.op)
+                    }
                 };
                 return Err(ForecasterError::check(Check::Loop, detail));
             }

@@ -106,7 +106,8 @@ impl Engines {
     ///
     /// A GPU is asked for through ONNX Runtime alone, and only ONNX Runtime has a profile.
     fn auto(&self, model: &[u8], options: &LoadOptions) -> Result<EngineKind, ForecasterError> {
-        let ort_only = matches!(options.device, Device::Cuda | Device::CudaOrFail) || options.profile.is_some();
+        let ort_only =
+            matches!(options.device, Device::Cuda | Device::CudaOrFail) || options.profile.is_some();
         if !ort_only && TreeEngine::takes(model) {
             return Ok(EngineKind::Trees);
         }

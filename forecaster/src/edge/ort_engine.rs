@@ -14,8 +14,8 @@ use std::sync::{Mutex, PoisonError};
 
 use ort::ep::ExecutionProvider;
 use ort::logging::LogLevel;
-use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::session::Session as Inner;
+use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 
 use super::ort_session::OrtSession;
 use crate::engine::{Device, Engine, EngineKind, LoadOptions, Provider, ProviderReport, Session};
@@ -102,7 +102,8 @@ impl OrtEngine {
         let device = options.device;
         let on = |provider, whole| self.session_on(model, provider, whole, options);
         let report = |chosen, reason| ProviderReport { requested: device, chosen, reason };
-        let refused = |e: &ForecasterError| ForecasterError::Device { device: device.name(), reason: bare(e) };
+        let refused =
+            |e: &ForecasterError| ForecasterError::Device { device: device.name(), reason: bare(e) };
         match device {
             Device::Cpu => Ok(on(Provider::Cpu, false)?.reported(report(Provider::Cpu, None))),
             Device::CudaOrFail => match self.whole_on_cuda(model, options) {
@@ -159,8 +160,9 @@ impl OrtEngine {
             Provider::Cpu => builder,
             Provider::Cuda => with_cuda(builder, &self.library, graphs)?,
         };
-        let inner =
-            builder.commit_from_memory(model).map_err(|e| ForecasterError::Session(e.message().to_owned()))?;
+        let inner = builder
+            .commit_from_memory(model)
+            .map_err(|e| ForecasterError::Session(e.message().to_owned()))?;
         Ok(Found { inner, graphs })
     }
 

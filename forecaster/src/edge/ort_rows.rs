@@ -69,10 +69,7 @@ impl CpuRows {
         out: &mut Vec<f32>,
     ) -> Result<(), ForecasterError> {
         if n == 0 || rows.len() != n * self.io.row_width() {
-            return Err(ForecasterError::RowWidth {
-                got: rows.len() / n.max(1),
-                want: self.io.row_width(),
-            });
+            return Err(ForecasterError::RowWidth { got: rows.len() / n.max(1), want: self.io.row_width() });
         }
         if self.output == Output::Unknown {
             self.output = self.learn(inner, rows, n)?;
@@ -124,9 +121,9 @@ impl CpuRows {
         let mut slot = self.slot(inner, n, &given)?;
         fill(&mut slot.inputs[self.at], rows)?;
         let used = match inner.run_with_options(slot.inputs.as_slice(), &slot.options) {
-            Ok(outputs) => outputs[0]
-                .try_extract_tensor::<f32>()
-                .is_ok_and(|(_, got)| got.iter().map(|x| x.to_bits()).eq(answers.iter().map(|x| x.to_bits()))),
+            Ok(outputs) => outputs[0].try_extract_tensor::<f32>().is_ok_and(|(_, got)| {
+                got.iter().map(|x| x.to_bits()).eq(answers.iter().map(|x| x.to_bits()))
+            }),
             Err(_) => false,
         };
         Ok(if used { given } else { Output::Fresh })
@@ -170,8 +167,7 @@ impl CpuRows {
         let mut inputs = Vec::with_capacity(inner.inputs().len());
         for input in inner.inputs() {
             if input.name() == self.io.input {
-                let shape: Vec<usize> =
-                    std::iter::once(n).chain(self.io.row_shape.iter().copied()).collect();
+                let shape: Vec<usize> = std::iter::once(n).chain(self.io.row_shape.iter().copied()).collect();
                 inputs.push(Value::<f32>::new(&allocator, shape).map_err(fault)?.into());
             } else if let Some(constant) = self.io.constants.iter().find(|c| c.name == input.name()) {
                 inputs.push(value(constant)?);

@@ -13,7 +13,8 @@ use rten_tensor::{AsView as _, Layout as _};
 
 use crate::bundle::{BundleLimits, ModelFacts};
 use crate::engine::{
-    Data, Dim, Dtype, Engine, EngineKind, IoSpec, LoadOptions, ProviderReport, RowIo, Session, Tensor, TensorSpec,
+    Data, Dim, Dtype, Engine, EngineKind, IoSpec, LoadOptions, ProviderReport, RowIo, Session, Tensor,
+    TensorSpec,
 };
 use crate::error::{Check, ForecasterError};
 
@@ -54,7 +55,8 @@ impl Engine for RtenEngine {
             outputs: inner.output_ids().iter().map(spec).collect(),
         };
         let rows = options.rows.as_ref().map(|rows| Rows::new(&inner, rows)).transpose()?;
-        let pool = POOL.with(|pool| Arc::clone(pool.get_or_init(|| Arc::new(ThreadPool::with_num_threads(1)))));
+        let pool =
+            POOL.with(|pool| Arc::clone(pool.get_or_init(|| Arc::new(ThreadPool::with_num_threads(1)))));
         Ok(Box::new(RtenSession { inner, io, report, rows, pool }))
     }
 }
@@ -126,12 +128,17 @@ fn value(tensor: &Tensor) -> Result<Value, ForecasterError> {
     let shape = tensor.shape.as_slice();
     let narrow = |x: &i64| {
         i32::try_from(*x).map_err(|_| {
-            ForecasterError::Run(format!("`{}` holds {x}, and rten computes with 32-bit integers", tensor.name))
+            ForecasterError::Run(format!(
+                "`{}` holds {x}, and rten computes with 32-bit integers",
+                tensor.name
+            ))
         })
     };
     match &tensor.data {
         Data::F32(v) => Value::from_shape(shape, v.clone()).map_err(fault),
-        Data::F64(v) => Value::from_shape(shape, v.iter().map(|x| *x as f32).collect::<Vec<_>>()).map_err(fault),
+        Data::F64(v) => {
+            Value::from_shape(shape, v.iter().map(|x| *x as f32).collect::<Vec<_>>()).map_err(fault)
+        }
         Data::I32(v) => Value::from_shape(shape, v.clone()).map_err(fault),
         Data::I64(v) => {
             Value::from_shape(shape, v.iter().map(narrow).collect::<Result<Vec<_>, _>>()?).map_err(fault)
@@ -150,11 +157,13 @@ fn tensor(spec: &TensorSpec, value: &Value) -> Result<Tensor, ForecasterError> {
         ValueView::Int32Tensor(t) => (t.shape().to_vec(), integers(t.to_vec(), spec.dtype)),
         ValueView::UInt8Tensor(t) => (t.shape().to_vec(), Data::U8(t.to_vec())),
         other => {
-            let detail = format!("output `{}` is of the type {}, which no bundle may use", spec.name, other.dtype());
+            let detail =
+                format!("output `{}` is of the type {}, which no bundle may use", spec.name, other.dtype());
             return Err(ForecasterError::Run(detail));
         }
     };
-    Tensor::new(&spec.name, shape, data).ok_or_else(|| ForecasterError::Run("a tensor without a shape".to_owned()))
+    Tensor::new(&spec.name, shape, data)
+        .ok_or_else(|| ForecasterError::Run("a tensor without a shape".to_owned()))
 }
 
 fn floats(v: Vec<f32>, declared: Option<Dtype>) -> Data {

@@ -9,7 +9,9 @@ use std::collections::BTreeMap;
 use super::model::transform;
 use crate::engine::{Data, Dim, Dtype, Tensor};
 use crate::error::{Check, ForecasterError};
-use crate::manifest::{InputSection, Manifest, Normaliser, OutputSection, Source, StateSection, Transform, constant};
+use crate::manifest::{
+    InputSection, Manifest, Normaliser, OutputSection, Source, StateSection, Transform, constant,
+};
 
 /// Sizes of the free dimensions in one run.
 type Free = BTreeMap<String, usize>;
@@ -46,7 +48,10 @@ impl Tensors {
         for tensor in given {
             let Some(input) = self.inputs.iter().find(|i| i.name == tensor.name) else {
                 let names: Vec<&str> = self.inputs.iter().map(|i| i.name.as_str()).collect();
-                return Err(fault(&tensor.name, format!("the model has none of this name; it has {}", names.join(", "))));
+                return Err(fault(
+                    &tensor.name,
+                    format!("the model has none of this name; it has {}", names.join(", ")),
+                ));
             };
             if given.iter().filter(|t| t.name == tensor.name).count() > 1 {
                 return Err(fault(&tensor.name, "it is given twice".to_owned()));
@@ -71,7 +76,9 @@ impl Tensors {
             return Ok(tensor);
         }
         match input.source {
-            Source::Constant => constant(input).ok_or_else(|| fault(&input.name, "it has no value".to_owned())),
+            Source::Constant => {
+                constant(input).ok_or_else(|| fault(&input.name, "it has no value".to_owned()))
+            }
             Source::State => self.kept(input, free),
             Source::Features | Source::Caller => Err(fault(&input.name, "it is not given".to_owned())),
         }
@@ -88,7 +95,8 @@ impl Tensors {
             return if fits(&kept.shape, &input.shape, &mut free.clone()).is_ok() {
                 Ok(kept.clone())
             } else {
-                let detail = format!("the state is of shape {:?}; reset it before another batch size", kept.shape);
+                let detail =
+                    format!("the state is of shape {:?}; reset it before another batch size", kept.shape);
                 Err(fault(&input.name, detail))
             };
         }
@@ -101,7 +109,8 @@ impl Tensors {
             Dtype::U8 => Data::U8(vec![0; count]),
             Dtype::Bool => Data::Bool(vec![false; count]),
         };
-        Tensor::new(&input.name, shape, data).ok_or_else(|| fault(&input.name, "its shape is too large".to_owned()))
+        Tensor::new(&input.name, shape, data)
+            .ok_or_else(|| fault(&input.name, "its shape is too large".to_owned()))
     }
 
     /// Keeps the state, and gives the manifest's outputs in its order, checked and transformed.

@@ -31,14 +31,19 @@ fn hidden_external() -> Vec<u8> {
 pub(super) fn all() -> Vec<Hostile> {
     let p = Check::Protobuf;
     let second = Msg::default().msg(7, &File::linear([1.0; 10]).graph());
-    let merged = Msg::default().text(1, "value").msg(5, &tensor("a", &[1], &[0.0])).msg(5, &tensor("a", &[1], &[0.0]));
+    let merged =
+        Msg::default().text(1, "value").msg(5, &tensor("a", &[1], &[0.0])).msg(5, &tensor("a", &[1], &[0.0]));
     let cut = sound().len() / 2;
     vec![
         refused("empty", Check::Size, vec![]),
         refused("text", p, b"this is not a model".to_vec()),
         refused("zeros", p, vec![0; 64]),
         refused("truncated", p, sound()[..cut].to_vec()),
-        refused("random_bytes", p, (0..4096_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect()),
+        refused(
+            "random_bytes",
+            p,
+            (0..4096_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect(),
+        ),
         refused("endless_number", p, vec![0xff; 32]),
         refused("group_wire_type", p, vec![0x0b, 0x0c]),
         refused("length_past_the_end", p, vec![0x3a, 0xff, 0xff, 0xff, 0xff, 0x0f]),

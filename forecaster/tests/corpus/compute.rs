@@ -33,17 +33,17 @@ pub(super) fn all() -> Vec<Hostile> {
 fn memory() -> Vec<Hostile> {
     let big: &[i64] = &[2_000_000_000];
     let m = Check::Memory;
-    let features = |op: &str, constant: &[i64]| {
-        of(vec![node(op, &["features", "n"], &["b"])], "b", &[("n", constant)])
-    };
+    let features =
+        |op: &str, constant: &[i64]| of(vec![node(op, &["features", "n"], &["b"])], "b", &[("n", constant)]);
     let pads = vec![node("Pad", &["features", "n"], &["b"])];
-    let concat = vec![
-        ones("n", "a"),
-        node("Concat", &["a"; 64], &["b"]).msg(5, &int("axis", 0)),
-    ];
+    let concat = vec![ones("n", "a"), node("Concat", &["a"; 64], &["b"]).msg(5, &int("axis", 0))];
     vec![
         refused("constant_of_shape_8_gb", m, of(vec![ones("n", "b")], "b", &[("n", big)])),
-        refused("constant_of_shape_overflow", m, of(vec![ones("n", "b")], "b", &[("n", &[1 << 40, 1 << 40])])),
+        refused(
+            "constant_of_shape_overflow",
+            m,
+            of(vec![ones("n", "b")], "b", &[("n", &[1 << 40, 1 << 40])]),
+        ),
         refused("expand_features_8_gb", m, features("Expand", &[200_000_000, 10])),
         refused("tile_features_8_gb", m, features("Tile", &[20_000_000, 10])),
         refused("pad_features_8_gb", m, of(pads, "b", &[("n", &[0, 0, 0, 2_000_000_000])])),
@@ -64,11 +64,7 @@ fn folding() -> Vec<Hostile> {
     for i in 0..400 {
         chain.push(node("MatMul", &[&format!("c{i}"), &format!("c{i}")], &[&format!("c{}", i + 1)]));
     }
-    let convolution = vec![
-        ones("image", "a"),
-        ones("kernel", "k"),
-        node("Conv", &["a", "k"], &["b"]),
-    ];
+    let convolution = vec![ones("image", "a"), ones("kernel", "k"), node("Conv", &["a", "k"], &["b"])];
     let conv_shapes: &[(&str, &[i64])] = &[("image", &[1, 16, 512, 512]), ("kernel", &[64, 16, 31, 31])];
     let sums = {
         let mut nodes = vec![ones("n", "c0")];
@@ -258,8 +254,7 @@ fn many_tensors(largest: Msg) -> Vec<u8> {
     let all: Vec<&str> = names.iter().map(String::as_str).collect();
     nodes.push(node("Sum", &all, &["b"]));
     nodes.push(mean("b"));
-    let mut initializers: Vec<Msg> =
-        (0..64).map(|i| tensor(&format!("k{i}"), &[], &[i as f32])).collect();
+    let mut initializers: Vec<Msg> = (0..64).map(|i| tensor(&format!("k{i}"), &[], &[i as f32])).collect();
     initializers.push(tensor_i64("n", &[15_000_000]));
     with_side(nodes, initializers).bytes()
 }

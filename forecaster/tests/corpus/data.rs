@@ -80,7 +80,11 @@ fn external() -> Vec<Hostile> {
             file(|f| f.graph_extra = nested(6, Msg::default().msg(5, &outside("x")))),
         ),
         refused("external_in_function", check, file(|f| f.model_extra = Msg::default().msg(25, &function))),
-        refused("external_in_training_graph", check, file(|f| f.model_extra = Msg::default().msg(20, &training))),
+        refused(
+            "external_in_training_graph",
+            check,
+            file(|f| f.model_extra = Msg::default().msg(20, &training)),
+        ),
     ]
 }
 
@@ -109,10 +113,6 @@ fn lies() -> Vec<Hostile> {
         refused("type_undefined", check, initializer(typed(0))),
         refused("type_unknown", check, initializer(typed(99))),
         refused("text_initializer", Check::Strings, initializer(words)),
-        refused(
-            "text_input",
-            Check::Strings,
-            file(|f| f.inputs.push(value_info("t", 8, &[None]))),
-        ),
+        refused("text_input", Check::Strings, file(|f| f.inputs.push(value_info("t", 8, &[None])))),
     ]
 }

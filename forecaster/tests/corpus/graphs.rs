@@ -88,7 +88,11 @@ fn shapes_of_graphs() -> Vec<Hostile> {
         refused("initializer_overwritten", n, with(node("Neg", &["s"], &["w"]))),
         refused("input_overwritten", n, with(node("Neg", &["s"], &["features"]))),
         refused("initializer_without_name", n, file(|f| f.initializers.push(tensor("", &[1], &[0.0])))),
-        refused("attribute_twice", n, with(node("Softmax", &["s"], &["b"]).msg(5, &int("axis", 0)).msg(5, &int("axis", 1)))),
+        refused(
+            "attribute_twice",
+            n,
+            with(node("Softmax", &["s"], &["b"]).msg(5, &int("axis", 0)).msg(5, &int("axis", 1))),
+        ),
         refused("cycle", n, file(|f| f.nodes[0] = node("Add", &["p_up", "features"], &["s"]))),
         refused("read_before_written", n, file(|f| f.nodes.swap(0, 1))),
         refused("reads_what_nobody_writes", n, with(node("Neg", &["nowhere"], &["b"]))),

@@ -9,12 +9,14 @@ use crate::support::{with_ort, without_ort};
 
 /// One tree of one split: enough to be of `ai.onnx.ml`.
 pub fn tree() -> Vec<u8> {
-    let ints = |name: &str, v: &[u64]| v.iter().fold(Msg::default().text(1, name).int(20, 7), |m, x| m.int(8, *x));
+    let ints =
+        |name: &str, v: &[u64]| v.iter().fold(Msg::default().text(1, name).int(20, 7), |m, x| m.int(8, *x));
     let floats = |name: &str, v: &[f32]| {
         let raw: Vec<u8> = v.iter().flat_map(|x| x.to_le_bytes()).collect();
         Msg::default().text(1, name).int(20, 6).bytes(7, &raw)
     };
-    let strings = |name: &str, v: &[&str]| v.iter().fold(Msg::default().text(1, name).int(20, 8), |m, s| m.text(9, s));
+    let strings =
+        |name: &str, v: &[&str]| v.iter().fold(Msg::default().text(1, name).int(20, 8), |m, s| m.text(9, s));
     let attributes = [
         Msg::default().text(1, "n_targets").int(20, 2).int(3, 1),
         ints("nodes_treeids", &[0, 0, 0]),
@@ -64,8 +66,7 @@ fn auto_without_a_library_is_rten_except_for_trees() {
         assert_eq!(code, "engine_not_available");
         assert!(text.contains("make ort"), "{text}");
     }
-    let (code, text) =
-        refused(engines.session(&tree(), EngineChoice::Only(EngineKind::Rten), &tree_options));
+    let (code, text) = refused(engines.session(&tree(), EngineChoice::Only(EngineKind::Rten), &tree_options));
     assert_eq!(code, "engine_not_available");
     assert!(text.contains("TreeEnsembleRegressor"), "{text}");
     // A named engine is that one or an error; a GPU is ONNX Runtime's business.

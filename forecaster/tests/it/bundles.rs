@@ -281,10 +281,8 @@ fn graphs_that_do_not_fit_the_manifest() {
         ("none", file(|f| f.inputs.clear())),
     ];
     refused(inputs, Check::Input);
-    let outputs = vec![
-        ("name", output("y", 1, &[None, Some(1)])),
-        ("type", output("p_up", 7, &[None, Some(1)])),
-    ];
+    let outputs =
+        vec![("name", output("y", 1, &[None, Some(1)])), ("type", output("p_up", 7, &[None, Some(1)]))];
     refused(outputs, Check::Output);
     // What a file leaves open or declares of its outputs' sizes is not judged here: C09 looks at what comes out.
     let open = vec![

@@ -52,7 +52,10 @@ fn lies(s: &mut Subject<'_>) -> Vec<String> {
                 })
         });
         if differs {
-            out.push(format!("the file declares another shape for `{}`, which is not what it gives", output.name));
+            out.push(format!(
+                "the file declares another shape for `{}`, which is not what it gives",
+                output.name
+            ));
         }
     }
     out

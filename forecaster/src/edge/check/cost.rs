@@ -96,7 +96,8 @@ pub(super) fn latency(s: &mut Subject<'_>) -> (Finding, Vec<Latency>) {
     let mut all = Vec::new();
     let own = s.model.engine();
     if s.options.measure {
-        let mut sizes: Vec<usize> = std::iter::successors(Some(1), |n| Some(n * 2)).take_while(|n| *n < most).collect();
+        let mut sizes: Vec<usize> =
+            std::iter::successors(Some(1), |n| Some(n * 2)).take_while(|n| *n < most).collect();
         sizes.push(most);
         for kind in s.engines.kinds() {
             // An engine that cannot run this model has no times; C18 says why.

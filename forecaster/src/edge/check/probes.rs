@@ -34,8 +34,7 @@ impl Probes {
         };
         let one = |t: &Tensor| {
             let input = manifest.inputs.iter().find(|i| i.name == t.name);
-            input.is_some_and(|i| i.shape.first().is_some_and(Dim::is_batch))
-                && t.shape.first() == Some(&1)
+            input.is_some_and(|i| i.shape.first().is_some_and(Dim::is_batch)) && t.shape.first() == Some(&1)
         };
         let batched = manifest.answer().shape.first().is_some_and(Dim::is_batch)
             && items.iter().flatten().all(one)
@@ -60,7 +59,12 @@ impl Probes {
     }
 
     /// The numbers of the answer to `n` probes from `start` on in one run; a state begins with zeros.
-    pub(super) fn together(&self, model: &mut Model, start: usize, n: usize) -> Result<Vec<f32>, ForecasterError> {
+    pub(super) fn together(
+        &self,
+        model: &mut Model,
+        start: usize,
+        n: usize,
+    ) -> Result<Vec<f32>, ForecasterError> {
         match self {
             Self::Rows(rows) => model.predict(part(rows, start, n)),
             Self::Tensors(items, _) => {
@@ -72,7 +76,12 @@ impl Probes {
     }
 
     /// The same probes, one run each.
-    pub(super) fn alone(&self, model: &mut Model, start: usize, n: usize) -> Result<Vec<f32>, ForecasterError> {
+    pub(super) fn alone(
+        &self,
+        model: &mut Model,
+        start: usize,
+        n: usize,
+    ) -> Result<Vec<f32>, ForecasterError> {
         let mut out = Vec::new();
         for i in start..start + n {
             out.extend(self.together(model, i, 1)?);
@@ -93,12 +102,19 @@ impl Probes {
     pub(super) fn places(&self) -> usize {
         match self {
             Self::Rows(rows) => rows.ncols(),
-            Self::Tensors(items, _) => items.first().map_or(0, |item| item.iter().map(|t| floats(t).len()).sum()),
+            Self::Tensors(items, _) => {
+                items.first().map_or(0, |item| item.iter().map(|t| floats(t).len()).sum())
+            }
         }
     }
 
     /// The first probe with `x` in the `place`th of its f32 numbers.
-    pub(super) fn spoiled(&self, model: &mut Model, place: usize, x: f32) -> Result<Vec<f32>, ForecasterError> {
+    pub(super) fn spoiled(
+        &self,
+        model: &mut Model,
+        place: usize,
+        x: f32,
+    ) -> Result<Vec<f32>, ForecasterError> {
         match self {
             Self::Rows(rows) => {
                 let mut row = part(rows, 0, 1).to_owned();

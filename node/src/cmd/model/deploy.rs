@@ -57,7 +57,9 @@ pub fn run(args: &DeployArgs) -> Result<ExitCode> {
             say(&format!("running the checks of {}", bundle.manifest().name));
             verify(&engines, bundle)
         })
-        .with_context(|| format!("{} was not deployed; `oraculo model check` says more", args.bundle.display()))?;
+        .with_context(|| {
+            format!("{} was not deployed; `oraculo model check` says more", args.bundle.display())
+        })?;
     let mode = if args.canary { Some(Mode::Canary) } else { args.shadow.then_some(Mode::Shadow) };
     let pointer = match mode {
         None => writer.activate(&stored.name, &stored.version)?,
