@@ -7,9 +7,13 @@ Run by an interpreter that bench_venv.py made. Nothing is fetched; the same vers
 """
 
 import json
+import os
 import pathlib
 import sys
 import warnings
+
+# Many threads on a busy machine wait for each other for minutes.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 import numpy as np
 import onnx
@@ -50,8 +54,8 @@ class Graph:
         return out
 
 
-def mlp() -> tuple[onnx.ModelProto, list[int]]:
-    g = Graph(7)
+def mlp(seed: int = 7) -> tuple[onnx.ModelProto, list[int]]:
+    g = Graph(seed)
     h = "x"
     for a, b in [(64, 128), (128, 128)]:
         h = g.op("Relu", g.op("Gemm", h, g.random(a, b), g.random(b)))
@@ -130,6 +134,8 @@ def save(directory: pathlib.Path, name: str, model, shape: list[int], output: st
 
 def workloads(directory: pathlib.Path) -> list[dict]:
     out = [save(directory, f.__name__, *f(), "y", 1) for f in (mlp, gru, tfm)]
+    # Another version of the same model, to be told from it by its answers.
+    save(directory, "mlp2", *mlp(8), "y", 1)
     model, shape = lightgbm(False, directory)
     out.append(save(directory, "lgbm", model, shape, "variable", 1))
     model, shape = lightgbm(True, directory)
@@ -167,15 +173,15 @@ def converted(directory: pathlib.Path) -> list[dict]:
         return convert_xgboost(model.fit(holed, target), initial_types=types, target_opset=15)
 
     models = {
-        "lightgbm_regressor": light(lgb.LGBMRegressor(n_estimators=30, verbose=-1), y),
-        "lightgbm_binary": light(lgb.LGBMClassifier(n_estimators=30, verbose=-1), two),
-        "lightgbm_multiclass": light(lgb.LGBMClassifier(n_estimators=30, verbose=-1), three),
+        "lightgbm_regressor": light(lgb.LGBMRegressor(n_estimators=30, n_jobs=1, verbose=-1), y),
+        "lightgbm_binary": light(lgb.LGBMClassifier(n_estimators=30, n_jobs=1, verbose=-1), two),
+        "lightgbm_multiclass": light(lgb.LGBMClassifier(n_estimators=30, n_jobs=1, verbose=-1), three),
         "lightgbm_forest": light(
-            lgb.LGBMRegressor(boosting_type="rf", bagging_freq=1, bagging_fraction=0.5, n_estimators=20, verbose=-1), y
+            lgb.LGBMRegressor(boosting_type="rf", bagging_freq=1, bagging_fraction=0.5, n_estimators=20, n_jobs=1, verbose=-1), y
         ),
-        "xgboost_regressor": boost(xgb.XGBRegressor(n_estimators=30), y),
-        "xgboost_binary": boost(xgb.XGBClassifier(n_estimators=30), two),
-        "xgboost_multiclass": boost(xgb.XGBClassifier(n_estimators=30), three),
+        "xgboost_regressor": boost(xgb.XGBRegressor(n_estimators=30, n_jobs=1), y),
+        "xgboost_binary": boost(xgb.XGBClassifier(n_estimators=30, n_jobs=1), two),
+        "xgboost_multiclass": boost(xgb.XGBClassifier(n_estimators=30, n_jobs=1), three),
         "decision_tree": sklearn(DecisionTreeRegressor(), y),
         "forest_regressor": sklearn(sk.RandomForestRegressor(20), y),
         "forest_binary": sklearn(sk.RandomForestClassifier(20), two),

@@ -3,6 +3,7 @@
 
 mod archive;
 mod cold;
+mod inference;
 mod ingest;
 mod peers;
 mod workload;
@@ -31,7 +32,9 @@ const BODY: usize = 256;
 
 /// Arguments of `oraculo bench`.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  oraculo bench --json\n  oraculo bench ingest --json")]
+#[command(
+    after_help = "Examples:\n  oraculo bench --json\n  oraculo bench ingest --json\n  oraculo bench inference --json     takes about five minutes and Python 3; not part of `all`"
+)]
 pub struct BenchArgs {
     /// What to measure.
     #[arg(value_enum, default_value_t = What::All)]
@@ -54,6 +57,12 @@ pub struct BenchArgs {
     /// Messages of each made-up venue session.
     #[arg(long, default_value_t = 300_000)]
     messages: usize,
+    /// Turns of every contender of `inference`.
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// Reloads of each model of `inference`.
+    #[arg(long, default_value_t = 1_000)]
+    reloads: usize,
     /// One JSON object on stdout.
     #[arg(long)]
     json: bool,
@@ -62,19 +71,30 @@ pub struct BenchArgs {
 /// The parts of the benchmark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum What {
-    /// Everything, one after the other.
+    /// Everything but `inference`, one after the other.
     All,
     /// Journal, replay and the way from a question to a sold signal.
     System,
     /// Market data: decoding, books, archive.
     Ingest,
+    /// Running models, beside the C interface, Python and lleaves. Takes minutes and is not part of `all`.
+    Inference,
 }
 
 /// Measures, one after the other.
 pub fn run(args: &BenchArgs) -> Result<ExitCode> {
     anyhow::ensure!(args.messages >= 1_000, "--messages must be at least 1000");
     anyhow::ensure!((2..=20_000).contains(&args.assets), "--assets must be 2 to 20000");
+    anyhow::ensure!((1..=100).contains(&args.rounds), "--rounds must be 1 to 100");
+    anyhow::ensure!((10..=100_000).contains(&args.reloads), "--reloads must be 10 to 100000");
     let report = match args.what {
+        What::Inference => {
+            let report = inference::run(&inference::Options { rounds: args.rounds, reloads: args.reloads })?;
+            if !args.json {
+                println!("{}", inference::table(&report));
+            }
+            report
+        }
         What::Ingest => market_data(args)?,
         What::System => system(args)?,
         What::All => {

@@ -43,6 +43,7 @@ const fn pair(check: Check) -> (&'static str, &'static str) {
         Check::ExternalData => ("the exporter put weights into a second file", "`oraculo model import` puts them inside"),
         Check::Domain | Check::Operator | Check::Strings | Check::Loop | Check::Nesting => ("an operator that is not admitted", "replace it, or export with another target; `oraculo model show` lists the operators"),
         Check::Opset | Check::IrVersion => ("a version that is too old or too new, or not the manifest's", "export for opset 17 to 21 and name it in [model]"),
+        Check::Trees => ("a converter wrote trees with loops, missing or doubled nodes, or lists of different lengths", "convert the model again with a newer converter"),
         Check::Folding => ("large computations on constants, which an engine does while it loads", "fold the constants before exporting"),
         Check::Input | Check::Output => ("names, types or ranks differ between manifest and graph", "compare with `oraculo model show`"),
         Check::Trees => ("node ids that repeat, point nowhere or form a loop, or lists of different lengths", "export the ensemble again with its own converter"),
