@@ -9,8 +9,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa::openapi::{RefOr, Schema};
 
+mod hosted;
 mod socket;
 
+pub use hosted::*;
 pub use socket::*;
 
 /// A venue and the venue's own id of a market.
@@ -428,6 +430,7 @@ pub fn json_schemas() -> BTreeMap<&'static str, serde_json::Value> {
         ("reveal", closed(document::<Reveal>("reveal"))),
         ("topic", document::<Topic>("topic")),
         ("leaderboard", document::<Leaderboard>("leaderboard")),
+        ("hosted-bundle", document::<HostedBundle>("hosted-bundle")),
         ("problem", document::<Problem>("problem")),
         ("ws-client-message", closed(document::<ClientMessage>("ws-client-message"))),
         ("ws-server-message", document::<ServerMessage>("ws-server-message")),

@@ -196,7 +196,9 @@ impl Validator {
     fn split_revenue(&mut self, number: u64, out: &mut Vec<Verdict>) -> Micros {
         let revenue = self.ledger.balance(&LedgerAccount::Revenue, Asset::Usd);
         let Some(network) = self.network.as_ref().filter(|_| revenue.0 > 0) else { return Micros(0) };
-        let legs = revenue::split(revenue, &network.rules, &self.epochs.book.used, |id| self.miners.get(id)?.joined.host.as_ref());
+        let legs = revenue::split(revenue, &network.rules, &self.epochs.book.used, |id| {
+            self.miners.get(id)?.joined.host.as_ref()
+        });
         match self.book(TxnKind::RevenueSplit, &number.to_be_bytes(), legs) {
             Ok(txn) => self.publish(txn, out),
             Err(_) => return Micros(0),

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use schemas::{AccountId, Asset, HostFee, LedgerAccount, Micros, MinerId, NetworkRules, Posting, ValidatorId};
+use schemas::{
+    AccountId, Asset, HostFee, LedgerAccount, Micros, MinerId, NetworkRules, Posting, ValidatorId,
+};
 
 use crate::ledger::leg;
 use crate::share::apportion;

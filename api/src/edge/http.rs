@@ -19,7 +19,7 @@ use tokio::sync::{mpsc, watch};
 use super::gate::Gate;
 use super::metrics;
 use super::problem::{self, Failure};
-use super::{ApiState, openapi, page, read, socket, submit};
+use super::{ApiState, hosted, openapi, page, read, socket, submit};
 use crate::error::ApiError;
 
 /// Says which request a problem was about.
@@ -60,6 +60,9 @@ pub fn app(state: ApiState) -> Router {
         .route("/account/balance", get(read::balance))
         .route("/miner/commitments", post(submit::commitment))
         .route("/miner/reveals", post(submit::reveal))
+        .route("/hosted", get(hosted::list))
+        .route("/hosted/bundles", post(hosted::upload))
+        .route("/hosted/{bundle}", get(hosted::one).delete(hosted::remove))
         .route("/dashboard", get(page::data))
         .route("/ws", get(socket::upgrade));
     Router::new()

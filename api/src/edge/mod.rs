@@ -2,6 +2,7 @@
 
 mod charge;
 mod gate;
+mod hosted;
 mod http;
 pub mod keys;
 mod metrics;
@@ -18,6 +19,7 @@ use schemas::Timestamp;
 use tokio::sync::broadcast;
 
 use crate::desk::Desk;
+use crate::hosted::Host;
 use crate::limits::ApiLimits;
 use crate::push::Push;
 use crate::view::View;
@@ -68,6 +70,8 @@ pub struct ApiState {
     pub health: Arc<dyn Fn() -> Health + Send + Sync>,
     /// Counters of the edge; share it to read them elsewhere.
     pub metrics: Arc<Metrics>,
+    /// Who runs uploaded bundles; nobody by default.
+    pub host: Option<Arc<dyn Host>>,
 }
 
 impl ApiState {
@@ -88,6 +92,7 @@ impl ApiState {
             limits: ApiLimits::default(),
             health: Arc::new(|| Health { ready: true, checks: Vec::new() }),
             metrics: Arc::default(),
+            host: None,
         }
     }
 

@@ -9,7 +9,7 @@ use schemas::public::{ClientMessage, ServerMessage};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::{page, read, socket, submit};
+use super::{hosted, page, read, socket, submit};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -23,7 +23,7 @@ use super::{page, read, socket, submit};
     paths(
         read::topics, read::topic, read::latest, read::history, read::market_signal, read::leaderboard, read::miner,
         read::balance, read::livez, read::readyz, read::metrics, submit::commitment, submit::reveal, page::data,
-        socket::upgrade
+        socket::upgrade, hosted::upload, hosted::list, hosted::one, hosted::remove
     ),
     components(schemas(ClientMessage, ServerMessage)),
     modifiers(&Keys),
@@ -33,6 +33,7 @@ use super::{page, read, socket, submit};
         (name = "stream", description = "Sold: scope `stream` and a subscription"),
         (name = "account", description = "Scope `account:read`"),
         (name = "miner", description = "Scope `miner:submit`"),
+        (name = "hosted", description = "Bundles that the operator runs: scope `miner:host`"),
         (name = "health", description = "For operators")
     )
 )]

@@ -50,7 +50,7 @@ async fn body(core: &Core, request: Request) -> Result<Bytes, ApiError> {
     let (parts, body) = request.into_parts();
     core.gate.admit_key(&core.state, &parts.headers, Scope::MinerSubmit)?;
     if !is_json(&parts.headers) {
-        return Err(ApiError::MediaTypeUnsupported);
+        return Err(ApiError::MediaTypeUnsupported("application/json"));
     }
     read(core, &parts.headers, body).await
 }

@@ -88,7 +88,13 @@ pub fn genesis(network: &str) -> ForecasterInput {
 
 pub fn join(n: u8) -> ForecasterInput {
     let (name, kind) = (format!("miner-{n}"), "model".to_owned());
-    ForecasterInput::Intake(Intake::Miner(MinerJoined { miner: miner(n), name, kind, stake: Micros(1), host: None }))
+    ForecasterInput::Intake(Intake::Miner(MinerJoined {
+        miner: miner(n),
+        name,
+        kind,
+        stake: Micros(1),
+        host: None,
+    }))
 }
 
 /// Genesis, then these miners and the copycat itself.

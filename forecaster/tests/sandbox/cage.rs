@@ -19,7 +19,9 @@ fn every_attempt_to_get_out_is_refused_or_deadly() {
         assert!(attempt.contained, "{}: {}", attempt.name, attempt.outcome);
     }
     // What no runtime has a reason for kills; the rest is answered with an error.
-    for deadly in ["tcp_connect", "tcp_listen", "udp_send", "unix_connect", "execute", "signal_parent", "open_process"] {
+    for deadly in
+        ["tcp_connect", "tcp_listen", "udp_send", "unix_connect", "execute", "signal_parent", "open_process"]
+    {
         let outcome = attempts.iter().find(|a| a.name == deadly).map(|a| a.outcome.as_str());
         assert_eq!(outcome, Some(WorkerFault::Violation.code()), "{deadly}");
     }
@@ -44,8 +46,15 @@ fn every_layer_says_whether_it_holds() {
     assert_eq!(
         names,
         [
-            "environment", "descriptors", "one_thread", "user", "parent_death", "limits", "no_new_privs",
-            "landlock", "seccomp"
+            "environment",
+            "descriptors",
+            "one_thread",
+            "user",
+            "parent_death",
+            "limits",
+            "no_new_privs",
+            "landlock",
+            "seccomp"
         ]
     );
     for layer in report.missing() {

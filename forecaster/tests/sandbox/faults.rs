@@ -98,7 +98,8 @@ fn after(session: &mut impl Session, first: &str) -> &'static str {
 #[test]
 fn a_killed_worker_comes_back_and_one_that_fails_too_often_stays_off() {
     let Some(mut config) = config() else { return };
-    config.breaker = BreakerConfig { failures: 3, off: Duration::from_millis(300), ..BreakerConfig::default() };
+    config.breaker =
+        BreakerConfig { failures: 3, off: Duration::from_millis(300), ..BreakerConfig::default() };
     let engine = SandboxEngine::new(config);
     let mut session = engine.open(&model(), &options()).unwrap();
     let first = session.process().unwrap();

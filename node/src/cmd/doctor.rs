@@ -48,6 +48,7 @@ pub fn run(args: &DoctorArgs) -> Result<ExitCode> {
     let report = json!({
         "ok": ok, "library": library.display().to_string(), "version": engine.version(),
         "providers": engine.providers(), "device": args.model.device.name(), "models": rows,
+        "cage": crate::cmd::worker::cage_report(&library),
     });
     if args.json {
         println!("{report}");
@@ -90,6 +91,7 @@ fn print(report: &Value) {
     println!("ONNX Runtime   {} at {}", text(&report["version"]), text(&report["library"]));
     println!("providers      {}", report["providers"]);
     println!("device policy  {}", text(&report["device"]));
+    crate::cmd::worker::print_cage(&report["cage"]);
     for row in report["models"].as_array().into_iter().flatten() {
         if let Some(error) = row["error"].as_str() {
             println!("{:<14} FAILED {error}", text(&row["name"]));

@@ -4,8 +4,8 @@
 //! cannot be had (an old kernel, a container that forbids it) is reported, never passed over in silence.
 
 use landlock::{
-    ABI, Access as _, AccessFs, AccessNet, CompatLevel, Compatible as _, Ruleset, RulesetAttr as _, RulesetStatus,
-    Scope,
+    ABI, Access as _, AccessFs, AccessNet, CompatLevel, Compatible as _, Ruleset, RulesetAttr as _,
+    RulesetStatus, Scope,
 };
 use minicbor::{Decode, Encode};
 use rustix::process::{
@@ -96,7 +96,10 @@ fn descriptors() -> Result<String, String> {
         let _ = nix::unistd::close(*fd);
     }
     match open_descriptors()?.len() {
-        0 | 1 => Ok(format!("the socket, nothing else ({} were inherited and closed)", inherited.len().saturating_sub(1))),
+        0 | 1 => Ok(format!(
+            "the socket, nothing else ({} were inherited and closed)",
+            inherited.len().saturating_sub(1)
+        )),
         n => Err(format!("{} descriptors cannot be closed", n - 1)),
     }
 }
@@ -144,7 +147,8 @@ fn limits(bars: &Bars) -> Result<String, String> {
         setrlimit(resource, Rlimit { current: Some(soft), maximum: Some(hard) })
             .map_err(|e| format!("{resource:?}: {e}"))
     };
-    for resource in [Resource::Core, Resource::Fsize, Resource::Nproc, Resource::Memlock, Resource::Msgqueue] {
+    for resource in [Resource::Core, Resource::Fsize, Resource::Nproc, Resource::Memlock, Resource::Msgqueue]
+    {
         set(resource, 0, 0)?;
     }
     // Landlock's rule set needs a descriptor for a moment.

@@ -50,7 +50,12 @@ impl Child {
     }
 
     /// Sends a frame before the deadline.
-    pub(super) fn send(&mut self, frame: &[u8], limit: Duration, late: WorkerFault) -> Result<(), ForecasterError> {
+    pub(super) fn send(
+        &mut self,
+        frame: &[u8],
+        limit: Duration,
+        late: WorkerFault,
+    ) -> Result<(), ForecasterError> {
         let started = Instant::now();
         self.wait_up_to(limit);
         let mut rest = frame;

@@ -3,12 +3,12 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::SandboxConfig;
 use super::cage::CageReport;
 use super::child::Child;
 use super::escape::{self, Attempt};
 use super::session::SandboxSession;
 use super::wire::{self, Failed, Setup, kind};
-use super::SandboxConfig;
 use crate::engine::{Device, Engine, EngineChoice, EngineKind, LoadOptions, Session};
 use crate::error::{ForecasterError, WorkerFault};
 

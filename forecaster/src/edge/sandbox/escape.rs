@@ -63,7 +63,9 @@ fn succeeds(name: &str) -> bool {
     match name {
         "open_read" => File::open("/etc/passwd").is_ok(),
         "open_proc" => File::open("/proc/self/maps").is_ok(),
-        "open_write" => OpenOptions::new().write(true).create(true).truncate(true).open("/tmp/oraculo-escape").is_ok(),
+        "open_write" => {
+            OpenOptions::new().write(true).create(true).truncate(true).open("/tmp/oraculo-escape").is_ok()
+        }
         "list_folder" => std::fs::read_dir("/").is_ok(),
         "delete_file" => std::fs::remove_file("/tmp/oraculo-escape-victim").is_ok(),
         "hard_link" => std::fs::hard_link("/etc/passwd", "/tmp/oraculo-escape-link").is_ok(),

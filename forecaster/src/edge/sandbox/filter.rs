@@ -77,6 +77,7 @@ const FREE: &[c_long] = &[
     libc::SYS_nanosleep,
     libc::SYS_gettimeofday,
     libc::SYS_getpid,
+    libc::SYS_getppid,
     libc::SYS_gettid,
     libc::SYS_getrandom,
     libc::SYS_sched_yield,
@@ -216,13 +217,15 @@ mod tests {
 
     #[test]
     fn named_calls_of_an_attacker_are_deadly_or_refused() {
-        for call in [libc::SYS_openat, libc::SYS_openat2, libc::SYS_clone, libc::SYS_clone3, libc::SYS_prctl] {
+        for call in [libc::SYS_openat, libc::SYS_openat2, libc::SYS_clone, libc::SYS_clone3, libc::SYS_prctl]
+        {
             assert_eq!(both(ARCH, call, [0; 6]), EPERM, "{call}");
         }
         for call in [libc::SYS_seccomp, libc::SYS_setuid, libc::SYS_prlimit64, libc::SYS_sendto] {
             assert_eq!(both(ARCH, call, [0; 6]), EPERM, "{call}");
         }
-        for call in [libc::SYS_socket, libc::SYS_connect, libc::SYS_execve, libc::SYS_ptrace, libc::SYS_mount] {
+        for call in [libc::SYS_socket, libc::SYS_connect, libc::SYS_execve, libc::SYS_ptrace, libc::SYS_mount]
+        {
             assert_eq!(both(ARCH, call, [0; 6]), KILL, "{call}");
         }
         #[cfg(target_arch = "x86_64")]

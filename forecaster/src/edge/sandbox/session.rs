@@ -53,8 +53,11 @@ impl SandboxSession {
         let wanted = wanted(choice, options)?;
         let model: Arc<[u8]> = Arc::from(model);
         let (child, cage, loaded) = start(&shared, &wanted, &model)?;
-        let report =
-            ProviderReport { requested: options.device, chosen: Provider::Cpu, reason: loaded.reason.clone() };
+        let report = ProviderReport {
+            requested: options.device,
+            chosen: Provider::Cpu,
+            reason: loaded.reason.clone(),
+        };
         Ok(Self {
             engine: engine(&loaded),
             io: loaded.io,

@@ -43,14 +43,17 @@ fn serve() -> Result<(), End> {
     let engines = match library.map(Engines::open) {
         Some(Ok(engines)) => engines,
         Some(Err(error)) => return wire.fail(&error),
-        None => Engines::new(Err(ForecasterError::LibraryNotFound { looked_at: Vec::new() }), EngineChoice::Auto),
+        None => {
+            Engines::new(Err(ForecasterError::LibraryNotFound { looked_at: Vec::new() }), EngineChoice::Auto)
+        }
     };
     let bars = Bars { memory_bytes: setup.memory_bytes, cpu_s: setup.cpu_s, uid: setup.uid };
     let report = cage::shut(&bars);
     wire.send(&wire::talk(kind::CAGED, &report))?;
     if let Some(name) = &setup.attempt {
         let outcome = escape::attempt(name);
-        return wire.send(&wire::talk(kind::FAILED, &Failed { code: outcome.to_owned(), text: name.clone() }));
+        return wire
+            .send(&wire::talk(kind::FAILED, &Failed { code: outcome.to_owned(), text: name.clone() }));
     }
     let Some((mut session, rows)) = load(&mut wire, &engines, setup.max_model_bytes as usize)? else {
         return Ok(());
