@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# What the tests need beyond Rust and Python: a real redis-server and a real browser. Installs them where it can.
+# What the tests need beyond Rust and Python: a real redis-server, a real browser and strace. Installs them where it can.
 set -u
 missing=()
 command -v redis-server >/dev/null || missing+=(redis-server)
 command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || missing+=(chromium)
+command -v strace >/dev/null || missing+=(strace)
 [ ${#missing[@]} -eq 0 ] && exit 0
 sudo=""
 [ "$(id -u)" = 0 ] || sudo="sudo -n"

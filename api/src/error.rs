@@ -3,6 +3,7 @@
 use schemas::RejectCode;
 
 use crate::desk::DeskError;
+use crate::hosted::HostError;
 
 /// Why a request was not answered with what it asked for, or a key file not used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -73,9 +74,9 @@ pub enum ApiError {
     /// The body did not arrive in time.
     #[error("the body did not arrive in time")]
     BodyTimeout,
-    /// The body has another type.
-    #[error("send application/json")]
-    MediaTypeUnsupported,
+    /// The body has another type than this one.
+    #[error("send {0}")]
+    MediaTypeUnsupported(&'static str),
     /// The body is JSON, but not what the resource takes.
     #[error("the body is not what this resource takes: {0}")]
     ValidationFailed(String),
@@ -118,6 +119,12 @@ pub enum ApiError {
     /// A name that is no account.
     #[error("an account is named with 1 to 64 of a-z 0-9 . _ -")]
     AccountInvalid,
+    /// Nobody runs other people's bundles here.
+    #[error("this operator hosts no bundles")]
+    HostingOff,
+    /// The host did not do it.
+    #[error(transparent)]
+    Host(#[from] HostError),
 }
 
 impl ApiError {
@@ -146,7 +153,7 @@ impl ApiError {
             Self::MethodNotAllowed => (405, "method_not_allowed"),
             Self::BodyTooLarge(_) => (413, "body_too_large"),
             Self::BodyTimeout => (408, "body_timeout"),
-            Self::MediaTypeUnsupported => (415, "media_type_unsupported"),
+            Self::MediaTypeUnsupported(_) => (415, "media_type_unsupported"),
             Self::ValidationFailed(_) => (422, "validation_failed"),
             Self::WebSocketRequired => (426, "websocket_required"),
             Self::RateLimited { .. } => (429, "rate_limited"),
@@ -160,6 +167,8 @@ impl ApiError {
             Self::KeyLimit(_) => (500, "key_limit"),
             Self::NoRandomness => (500, "no_randomness"),
             Self::AccountInvalid => (422, "account_invalid"),
+            Self::HostingOff => (503, "hosting_off"),
+            Self::Host(error) => error.status_and_code(),
         }
     }
 

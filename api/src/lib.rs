@@ -1,13 +1,14 @@
 //! Accounts, entitlements, metering, REST, WebSocket and the dashboard; it sells signals and never issues one.
 //!
 //! The [`View`] is a pure fold of verdicts. Everything with a clock, a socket or a file is in `edge`: REST and
-//! WebSocket ([`app`], [`serve`]) and the key file ([`keys`]). The only way back into the house is a [`Desk`].
+//! WebSocket ([`app`], [`serve`]) and the key file ([`keys`]). The only ways back into the house are a [`Desk`] and a [`hosted::Host`].
 
 mod bucket;
 mod cursor;
 mod dashboard;
 mod desk;
 mod error;
+pub mod hosted;
 mod key_form;
 mod limits;
 mod push;

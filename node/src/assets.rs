@@ -3,8 +3,9 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use forecaster::edge::Search;
+use forecaster::edge::sandbox::WorkerCommand;
 
 /// The source tree this binary was built from: the last place to look, for people who run it from a clone.
 const SOURCE_TREE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
@@ -45,4 +46,10 @@ pub fn ort_search(wanted: Option<PathBuf>) -> Search {
         Ok(_) => search,
         Err(_) => Search { cwd: Some(PathBuf::from(SOURCE_TREE)), ..search },
     }
+}
+
+/// How this program starts the caged process of a hosted model: itself, with the hidden sub-command.
+pub fn worker() -> Result<WorkerCommand> {
+    let program = std::env::current_exe().context("finding this program's own file")?;
+    Ok(WorkerCommand { program, args: vec!["inference-worker".into()] })
 }

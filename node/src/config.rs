@@ -32,6 +32,8 @@ pub struct Config {
     pub external_miners: Vec<ExternalMiner>,
     /// Customers; new ones may be added to a running network.
     pub customers: Vec<CustomerConfig>,
+    /// Strangers' bundles that run here for a fee.
+    pub hosted: HostedConfig,
 }
 
 /// The network's name and clockwork.
@@ -95,6 +97,52 @@ pub struct CustomerConfig {
     pub prepaid_micros: i64,
 }
 
+/// Whether and how strangers' bundles run here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HostedConfig {
+    /// Whether uploads are taken.
+    pub enabled: bool,
+    /// Folder of the archives; empty = `hosted` in the node's folder.
+    pub store: PathBuf,
+    /// Most bundles.
+    pub max_bundles: usize,
+    /// The host's part of a hosted miner's cash earnings, parts per million.
+    pub fee_ppm: u32,
+    /// The account that the fee is owed to.
+    pub account: String,
+    /// The stake with which a hosted miner joins, micro-units.
+    pub stake_micros: i64,
+    /// Refuse to run where a layer of the cage is missing.
+    pub strict: bool,
+    /// User and group that workers take when the node runs as root.
+    pub uid: u32,
+    /// Memory of one worker, MiB.
+    pub memory_mib: u64,
+    /// From the start of a worker to its loaded model, ms; at most 2,000.
+    pub load_ms: u64,
+    /// One run of a model, ms.
+    pub run_ms: u64,
+}
+
+impl Default for HostedConfig {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            store: PathBuf::new(),
+            max_bundles: 16,
+            fee_ppm: 200_000,
+            account: "operator".to_owned(),
+            stake_micros: crate::genesis::MINER_STAKE.0,
+            strict: true,
+            uid: 65_534,
+            memory_mib: 1_024,
+            load_ms: 1_500,
+            run_ms: 500,
+        }
+    }
+}
+
 impl Default for NetworkConfig {
     fn default() -> Self {
         Self { name: "oraculo-local".to_owned(), epoch_s: 3_600, validators: 1 }
@@ -127,6 +175,7 @@ impl Default for Config {
             miners: ["closed-form", "logistic", "gbt", "mlp"].map(miner).to_vec(),
             external_miners: Vec::new(),
             customers: Vec::new(),
+            hosted: HostedConfig::default(),
         }
     }
 }
@@ -243,7 +292,20 @@ fn check(config: &Config) -> Result<()> {
             bail!("miners: {} is there twice", miner.name);
         }
     }
+    check_hosted(&config.hosted)?;
     check_strangers(config)
+}
+
+fn check_hosted(hosted: &HostedConfig) -> Result<()> {
+    ensure!(schemas::id::is_name(&hosted.account), "hosted.account: 1 to 64 of a-z 0-9 . _ -");
+    ensure!(hosted.fee_ppm <= 1_000_000, "hosted.fee_ppm must be at most 1000000");
+    ensure!((1..=256).contains(&hosted.max_bundles), "hosted.max_bundles must be 1 to 256");
+    ensure!(hosted.stake_micros > 0, "hosted.stake_micros must be positive");
+    ensure!((256..=65_536).contains(&hosted.memory_mib), "hosted.memory_mib must be 256 to 65536");
+    ensure!((100..=2_000).contains(&hosted.load_ms), "hosted.load_ms must be 100 to 2000");
+    ensure!((1..=10_000).contains(&hosted.run_ms), "hosted.run_ms must be 1 to 10000");
+    ensure!(hosted.uid != 0, "hosted.uid must not be root");
+    Ok(())
 }
 
 /// Miners and customers that are named here but live elsewhere.
@@ -306,6 +368,9 @@ mod tests {
             ("[[miners]]\nname = 'a'\n[[miners]]\nname = 'a'", "twice"),
             ("[[customers]]\naccount = 'a'\nprepaid_micros = 0", "positive"),
             ("[[external_miners]]\nname = 'a'\nkey = 'b'\nstake_micros = 1", "hex digits"),
+            ("[hosted]\nfee_ppm = 1000001", "hosted.fee_ppm"),
+            ("[hosted]\nload_ms = 2001", "hosted.load_ms"),
+            ("[hosted]\nuid = 0", "root"),
             ("device = 3", "device"),
         ] {
             let (_dir, path) = write(text);

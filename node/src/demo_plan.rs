@@ -120,6 +120,7 @@ pub fn plan(options: &Options<'_>) -> Result<Start> {
         clock: options.clock.clone(),
         listen: options.listen,
         probe: options.probe.clone(),
+        hosted: None,
     })
 }
 

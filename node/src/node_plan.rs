@@ -1,15 +1,18 @@
 //! Turns a configuration into what a node is started from. Opens the key file and the models, nothing else.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use forecaster::edge::sandbox::{SandboxConfig, SandboxLimits};
 use ingest::edge::Endpoints;
-use schemas::{AccountId, Micros, MinerJoined, SubscriptionId};
+use schemas::{AccountId, HostFee, Micros, MinerJoined, Ppm, SubscriptionId};
 
 use crate::cast::{self, Cast};
 use crate::clock::Clock;
 use crate::config::{Config, MinerConfig};
 use crate::genesis::{self, Customer};
+use crate::hosted::HostedPlan;
 use crate::keyring::Keyring;
 use crate::plan::{FeedPlan, MachinesPlan, Role};
 use crate::run_dir::{FORMAT, RunDir, RunManifest};
@@ -21,7 +24,7 @@ pub fn plan(config: &Config, ort_lib: Option<PathBuf>) -> Result<Start> {
 }
 
 /// The same for a process of one role, whose run is a folder of its own inside the node's.
-pub fn plan_role(config: &Config, ort_lib: Option<PathBuf>, role: Role) -> Result<Start> {
+pub fn plan_role(config: &Config, ort: Option<PathBuf>, role: Role) -> Result<Start> {
     let root = match role {
         Role::All => config.dir.clone(),
         one => config.dir.join(one.name()),
@@ -61,14 +64,42 @@ pub fn plan_role(config: &Config, ort_lib: Option<PathBuf>, role: Role) -> Resul
         bundles: cast.iter().filter_map(Cast::bundle).collect(),
         miners: cast.into_iter().map(Cast::into_hand).collect(),
         validators,
-        ort_lib,
+        ort_lib: ort.clone(),
         engine: forecaster::EngineChoice::Auto,
         device: config.device.parse()?,
         endpoints: Endpoints::single(config.venue.ws_url.clone(), config.venue.rest_url.clone()),
         clock,
         listen: config.listen.parse().context("listen")?,
         probe: None,
+        hosted: (role == Role::All).then(|| hosted(config, &ort, keyring)).transpose()?.flatten(),
     })
+}
+
+/// Hosting, if it is on: the worker is this very program, its library the one this process would use.
+fn hosted(config: &Config, ort_lib: &Option<PathBuf>, keyring: Keyring) -> Result<Option<HostedPlan>> {
+    let own = &config.hosted;
+    if !own.enabled {
+        return Ok(None);
+    }
+    let library = crate::assets::ort_search(ort_lib.clone()).find()?;
+    let mut sandbox = SandboxConfig::new(crate::assets::worker()?, Some(library));
+    sandbox.limits = SandboxLimits {
+        memory_bytes: own.memory_mib << 20,
+        load: Duration::from_millis(own.load_ms),
+        run: Duration::from_millis(own.run_ms),
+        ..sandbox.limits
+    };
+    (sandbox.uid, sandbox.strict) = (own.uid, own.strict);
+    let store = if own.store.as_os_str().is_empty() { config.dir.join("hosted") } else { own.store.clone() };
+    Ok(Some(HostedPlan {
+        store,
+        max_bundles: own.max_bundles,
+        fee: HostFee { part: Ppm(own.fee_ppm), account: AccountId(own.account.clone()) },
+        stake: Micros(own.stake_micros),
+        sandbox,
+        keyring,
+        symbol: config.venue.symbol.clone(),
+    }))
 }
 
 fn members(config: &Config, keyring: &Keyring) -> Result<Vec<Cast>> {

@@ -124,7 +124,7 @@ async fn begin<W: Wired>(
             let keys = api::keys::KeyStore::open(RunDir::at(&config.dir).keys())
                 .context("opening the API's key file")?;
             let desk = RemoteDesk { own: KernelDesk(core.kernel.clone()), waiting: answers, view };
-            Some(core.serve(Arc::new(desk), keys, clock, listen).await?)
+            Some(core.serve(Arc::new(desk), keys, clock, listen, None).await?)
         }
     };
     Ok(Process { core, publisher, followers: followers?, server })

@@ -21,6 +21,7 @@ use tokio::task::JoinHandle as Task;
 use crate::clock::Clock;
 use crate::deeds::{Deeds, MinerHand};
 use crate::desk::KernelDesk;
+use crate::hosted::{HostedNode, HostedPlan};
 use crate::kernel::{Cmd, Finished, Kernel, KernelHandle};
 use crate::probe::Probe;
 use crate::roles::desk::Waiting;
@@ -63,6 +64,8 @@ pub struct Start {
     pub listen: SocketAddr,
     /// Measures questions on their way, in benchmarks.
     pub probe: Option<Probe>,
+    /// Strangers' bundles, if they are taken.
+    pub hosted: Option<HostedPlan>,
 }
 
 /// A running node.
@@ -118,14 +121,17 @@ pub(crate) struct Server {
 
 impl Start {
     /// Recovers the journal and starts everything. The clock's twin, if there is one, may play afterwards.
-    pub async fn run(self) -> Result<Running> {
+    pub async fn run(mut self) -> Result<Running> {
+        let (hosted, network) = (self.hosted.take(), self.network);
         let opened = self.open(|machines| machines)?;
         let (clock, listen, keys) = (self.clock.clone(), self.listen, self.dir.keys());
         let core = self.launch(opened, Ties::default())?;
         let view = core.view.clone().context("a node that does everything has a view")?;
         let keys = api::keys::KeyStore::open(keys).context("opening the API's key file")?;
         let desk = Arc::new(KernelDesk(core.kernel.clone()));
-        let server = core.serve(desk, keys.clone(), clock, listen).await?;
+        let start = |plan| HostedNode::start(plan, core.kernel.clone(), network, clock.clone());
+        let host = hosted.map(start).transpose()?.map(|node| Arc::new(node) as Arc<dyn api::hosted::Host>);
+        let server = core.serve(desk, keys.clone(), clock, listen, host).await?;
         Ok(Running { kernel: core.kernel.clone(), view, addr: server.addr, keys, core, server })
     }
 
@@ -292,6 +298,7 @@ impl Core {
         keys: api::keys::KeyStore,
         clock: Clock,
         listen: SocketAddr,
+        host: Option<Arc<dyn api::hosted::Host>>,
     ) -> Result<Server> {
         let view = self.view.clone().context("this process has no view to serve")?;
         let now = Arc::new(move || clock.now());
@@ -301,6 +308,7 @@ impl Core {
         (state.bell, state.network) = (self.bell.clone(), self.network.clone());
         let models = self.models.clone();
         state.more_metrics = Arc::new(move || models.prometheus());
+        state.host = host;
         let listener = tokio::net::TcpListener::bind(listen)
             .await
             .with_context(|| format!("listening on {listen} (choose another address with --listen)"))?;

@@ -9,9 +9,11 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa::openapi::{RefOr, Schema};
 
+mod hosted;
 mod miner;
 mod socket;
 
+pub use hosted::*;
 pub use miner::*;
 pub use socket::*;
 
@@ -443,6 +445,7 @@ pub fn json_schemas() -> BTreeMap<&'static str, serde_json::Value> {
         ("miner-server-message", document::<MinerServerMessage>("miner-server-message")),
         ("topic", document::<Topic>("topic")),
         ("leaderboard", document::<Leaderboard>("leaderboard")),
+        ("hosted-bundle", document::<HostedBundle>("hosted-bundle")),
         ("problem", document::<Problem>("problem")),
         ("ws-client-message", closed(document::<ClientMessage>("ws-client-message"))),
         ("ws-server-message", document::<ServerMessage>("ws-server-message")),

@@ -19,7 +19,7 @@ use tokio::sync::{mpsc, watch};
 use super::gate::Gate;
 use super::metrics;
 use super::problem::{self, Failure};
-use super::{ApiState, openapi, page, questions, read, register, socket, submit};
+use super::{ApiState, hosted, openapi, page, questions, read, register, socket, submit};
 use crate::error::ApiError;
 
 /// Says which request a problem was about.
@@ -65,6 +65,9 @@ pub fn app(state: ApiState) -> Router {
         .route("/network", get(questions::network))
         .route("/questions", get(questions::list))
         .route("/market/{symbol}/history", get(questions::market))
+        .route("/hosted", get(hosted::list))
+        .route("/hosted/bundles", post(hosted::upload))
+        .route("/hosted/{bundle}", get(hosted::one).delete(hosted::remove))
         .route("/dashboard", get(page::data))
         .route("/ws", get(socket::upgrade));
     Router::new()

@@ -35,11 +35,15 @@ pub enum Scope {
     /// Submit commitments and reveals.
     #[serde(rename = "miner:submit")]
     MinerSubmit,
+    /// Upload bundles for the operator to run.
+    #[serde(rename = "miner:host")]
+    MinerHost,
 }
 
 impl Scope {
     /// All scopes.
-    pub const ALL: [Self; 4] = [Self::SignalsRead, Self::Stream, Self::AccountRead, Self::MinerSubmit];
+    pub const ALL: [Self; 5] =
+        [Self::SignalsRead, Self::Stream, Self::AccountRead, Self::MinerSubmit, Self::MinerHost];
 
     /// The scope's name.
     pub const fn name(self) -> &'static str {
@@ -48,6 +52,7 @@ impl Scope {
             Self::Stream => "stream",
             Self::AccountRead => "account:read",
             Self::MinerSubmit => "miner:submit",
+            Self::MinerHost => "miner:host",
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod charge;
 mod gate;
+mod hosted;
 mod http;
 pub mod keys;
 mod metrics;
@@ -20,6 +21,7 @@ use schemas::Timestamp;
 use tokio::sync::{broadcast, watch};
 
 use crate::desk::Desk;
+use crate::hosted::Host;
 use crate::limits::ApiLimits;
 use crate::push::Push;
 use crate::questions::{Board, BoardLimits};
@@ -91,6 +93,8 @@ pub struct ApiState {
     pub metrics: Arc<Metrics>,
     /// More metrics of this process, as OpenMetrics text without its end; asked at every `/metrics`.
     pub more_metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    /// Who runs uploaded bundles; nobody by default.
+    pub host: Option<Arc<dyn Host>>,
 }
 
 impl ApiState {
@@ -115,6 +119,7 @@ impl ApiState {
             health: Arc::new(|| Health { ready: true, checks: Vec::new() }),
             metrics: Arc::default(),
             more_metrics: Arc::new(String::new),
+            host: None,
         }
     }
 

@@ -9,7 +9,7 @@ use schemas::public::{ClientMessage, MinerClientMessage, MinerServerMessage, Ser
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::{page, questions, read, register, socket, submit};
+use super::{hosted, page, questions, read, register, socket, submit};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -24,7 +24,7 @@ use super::{page, questions, read, register, socket, submit};
         read::topics, read::topic, read::latest, read::history, read::market_signal, read::leaderboard, read::miner,
         read::balance, read::livez, read::readyz, read::metrics, submit::commitment, submit::reveal, page::data,
         socket::upgrade, questions::network, questions::list, questions::market, register::registration,
-        socket::upgrade_miner
+        socket::upgrade_miner, hosted::upload, hosted::list, hosted::one, hosted::remove
     ),
     components(schemas(ClientMessage, ServerMessage, MinerClientMessage, MinerServerMessage)),
     modifiers(&Keys),
@@ -34,6 +34,7 @@ use super::{page, questions, read, register, socket, submit};
         (name = "stream", description = "Sold: scope `stream` and a subscription"),
         (name = "account", description = "Scope `account:read`"),
         (name = "miner", description = "Scope `miner:submit`"),
+        (name = "hosted", description = "Bundles that the operator runs: scope `miner:host`"),
         (name = "health", description = "For operators")
     )
 )]

@@ -55,7 +55,7 @@ pub(super) async fn body_of(core: &Core, request: Request) -> Result<(KeyInfo, B
     let (parts, body) = request.into_parts();
     let key = core.gate.admit_key(&core.state, &parts.headers, Scope::MinerSubmit)?;
     if !is_json(&parts.headers) {
-        return Err(ApiError::MediaTypeUnsupported);
+        return Err(ApiError::MediaTypeUnsupported("application/json"));
     }
     Ok((key, read(core, &parts.headers, body).await?))
 }

@@ -5,6 +5,7 @@
 mod charging;
 mod errors;
 mod golden;
+mod hosted;
 mod keys;
 mod matrix;
 mod miners;

@@ -44,6 +44,9 @@ fn routes() -> Vec<Route> {
             Scope::MinerSubmit,
             (415, Some("media_type_unsupported")),
         ),
+        route(Method::POST, "/v1/hosted/bundles", Scope::MinerHost, (503, Some("hosting_off"))),
+        route(Method::GET, "/v1/hosted", Scope::MinerHost, (503, Some("hosting_off"))),
+        route(Method::DELETE, "/v1/hosted/00", Scope::MinerHost, (503, Some("hosting_off"))),
         route(Method::POST, "/v1/miner/reveals", Scope::MinerSubmit, (415, Some("media_type_unsupported"))),
     ]
 }

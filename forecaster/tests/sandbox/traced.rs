@@ -85,7 +85,7 @@ fn the_trace_sees_an_attempt() {
     for seen in ["\"/etc/passwd\"", "socket(AF_INET", "execve(\"/bin/true\"", "= -1 EPERM"] {
         assert!(text.contains(seen), "{seen} is not in the trace");
     }
-    let last = text.rfind(MARKER).unwrap();
-    let first = text.find("\"/etc/passwd\"").unwrap();
-    assert!(first < last && !after_lockdown(&text[..last]).unwrap().is_empty());
+    let tried = text.find("\"/etc/passwd\"").unwrap();
+    let line = tried + text[tried..].find('\n').unwrap();
+    assert!(!after_lockdown(&text[..line]).unwrap().is_empty(), "the sieve lets it through");
 }

@@ -49,6 +49,7 @@ pub fn run(args: &DoctorArgs) -> Result<ExitCode> {
         "version": ort.as_ref().ok().map(|e| e.version()), "missing": ort.as_ref().err().map(ToString::to_string),
         "providers": ort.as_ref().map(|e| e.providers()).unwrap_or_default(), "engines": engines.kinds(),
         "device": args.model.device.name(), "models": rows,
+        "cage": ort.as_ref().ok().map(|e| crate::cmd::worker::cage_report(e.library())),
     });
     if args.json {
         println!("{report}");
@@ -98,6 +99,7 @@ fn print(report: &Value) {
     println!("engines        {}", report["engines"]);
     println!("providers      {}", report["providers"]);
     println!("device policy  {}", text(&report["device"]));
+    crate::cmd::worker::print_cage(&report["cage"]);
     for row in report["models"].as_array().into_iter().flatten() {
         if let Some(error) = row["error"].as_str() {
             println!("{:<14} FAILED {error}", text(&row["name"]));

@@ -35,7 +35,7 @@ enum Action {
         /// The account it belongs to.
         #[arg(long)]
         account: String,
-        /// What it may do: signals:read, stream, account:read, miner:submit.
+        /// What it may do: signals:read, stream, account:read, miner:submit, miner:host.
         #[arg(long, value_delimiter = ',', default_value = "signals:read,stream,account:read")]
         scopes: Vec<String>,
         /// Expires after this many days [default: never].

@@ -19,6 +19,7 @@ pub mod record;
 pub mod replay;
 pub mod run;
 pub mod schemas;
+pub mod worker;
 
 use std::process::ExitCode;
 
@@ -75,6 +76,9 @@ pub enum Command {
     Bench(bench::BenchArgs),
     /// Write the JSON Schemas and the OpenAPI document of what strangers send and receive.
     Schemas(schemas::SchemasArgs),
+    /// The caged process of one hosted model; the node starts it.
+    #[command(hide = true)]
+    InferenceWorker(worker::WorkerArgs),
 }
 
 /// Runs a command.
@@ -96,6 +100,7 @@ pub fn run(command: Command) -> Result<ExitCode> {
         Command::Config(args) => config::run(args),
         Command::Bench(args) => bench::run(&args),
         Command::Schemas(args) => schemas::run(&args),
+        Command::InferenceWorker(args) => Ok(worker::run(&args)),
     }
 }
 

@@ -243,6 +243,8 @@ fn registry() {
         ("no stake", OPEN, no_stake, RejectCode::InvalidAmount),
         ("too much stake", OPEN, too_much, RejectCode::InvalidAmount),
         ("nameless miner", OPEN, nameless, RejectCode::InvalidName),
+        ("host takes more than all", OPEN, greedy, RejectCode::InvalidAmount),
+        ("host without a name", OPEN, to_nobody, RejectCode::InvalidName),
     ]);
 }
 

@@ -46,7 +46,6 @@ const fn pair(check: Check) -> (&'static str, &'static str) {
         Check::Trees => ("a converter wrote trees with loops, missing or doubled nodes, or lists of different lengths", "convert the model again with a newer converter"),
         Check::Folding => ("large computations on constants, which an engine does while it loads", "fold the constants before exporting"),
         Check::Input | Check::Output => ("names, types or ranks differ between manifest and graph", "compare with `oraculo model show`"),
-        Check::Trees => ("node ids that repeat, point nowhere or form a loop, or lists of different lengths", "export the ensemble again with its own converter"),
         Check::GoldenForm => ("golden.json does not fit the manifest", "make it again with the training kit or `oraculo model import`"),
         Check::Signature => ("the bundle was changed after it was signed, or another key signed it", "sign it again with `oraculo model sign`"),
         Check::Import => ("the importer found something it cannot turn into a bundle", "see the finding"),

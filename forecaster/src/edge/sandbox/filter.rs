@@ -77,6 +77,7 @@ const FREE: &[c_long] = &[
     libc::SYS_nanosleep,
     libc::SYS_gettimeofday,
     libc::SYS_getpid,
+    libc::SYS_getppid,
     libc::SYS_gettid,
     libc::SYS_getrandom,
     libc::SYS_sched_yield,
