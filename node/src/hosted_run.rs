@@ -92,6 +92,8 @@ impl Runner {
             kind: manifest.kind.name().to_owned(),
             stake,
             host: Some(fee),
+            signature: None,
+            account: None,
         };
         let (reply, receipt) = oneshot::channel();
         let body = Box::new(Intake::Miner(joined));
