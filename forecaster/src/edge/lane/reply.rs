@@ -78,6 +78,19 @@ impl Cell {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Puts a request in; `false` when the lane has not answered the one before.
+    fn ask(&self, rows: &[f32]) -> bool {
+        let mut state = self.lock();
+        if state.phase == Phase::Asked {
+            return false;
+        }
+        state.rows.clear();
+        state.rows.extend_from_slice(rows);
+        (state.error, state.waker, state.sleeps) = (None, None, false);
+        state.phase = Phase::Asked;
+        true
+    }
+
     /// Hands the answer over; gives the future that must be woken, after the lock is gone.
     pub(super) fn finish(&self, mut state: MutexGuard<'_, CellState>) -> Option<Waker> {
         state.phase = Phase::Done;
@@ -126,14 +139,14 @@ impl Seat {
         deadline: Option<Instant>,
     ) -> Result<&Predicted, ForecasterError> {
         self.send(rows, deadline)?;
-        let cell = Arc::clone(&self.cell);
-        let mut state = cell.lock();
+        let mut state = self.cell.lock();
         while state.phase == Phase::Asked {
             state.sleeps = true;
-            state = cell.done.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self.cell.done.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         state.sleeps = false;
-        self.take(state)?;
+        take(&mut state, &mut self.answer)?;
+        drop(state);
         Ok(&self.answer)
     }
 
@@ -152,16 +165,10 @@ impl Seat {
             self.inbox.shared.refused();
             return Err(ForecasterError::RowWidth { got: rows.len(), want: self.width });
         }
-        if self.cell.lock().phase == Phase::Asked {
+        if !self.cell.ask(rows) {
             // The future of the request before was dropped; the lane still owns that cell.
             self.cell = Cell::new();
-        }
-        {
-            let mut state = self.cell.lock();
-            state.rows.clear();
-            state.rows.extend_from_slice(rows);
-            (state.error, state.waker, state.sleeps) = (None, None, false);
-            state.phase = Phase::Asked;
+            self.cell.ask(rows);
         }
         let work = Work::Cell(Arc::clone(&self.cell));
         let job = Job { work, rows: n, at: Instant::now(), deadline };
@@ -169,24 +176,23 @@ impl Seat {
     }
 
     pub(super) fn poll_answer(&mut self, cx: &Context<'_>) -> Poll<Result<(), ForecasterError>> {
-        let cell = Arc::clone(&self.cell);
-        let mut state = cell.lock();
+        let mut state = self.cell.lock();
         if state.phase == Phase::Asked {
             if !state.waker.as_ref().is_some_and(|w| w.will_wake(cx.waker())) {
                 state.waker = Some(cx.waker().clone());
             }
             return Poll::Pending;
         }
-        Poll::Ready(self.take(state))
+        Poll::Ready(take(&mut state, &mut self.answer))
     }
+}
 
-    /// Swaps the answer out of the cell; the buffers of the answer before go in for the next one.
-    fn take(&mut self, mut state: MutexGuard<'_, CellState>) -> Result<(), ForecasterError> {
-        state.phase = Phase::Free;
-        if let Some(error) = state.error.take() {
-            return Err(error);
-        }
-        std::mem::swap(&mut self.answer, &mut state.answer);
-        Ok(())
+/// Swaps the answer out of the cell; the buffers of the answer before go in for the next one.
+fn take(state: &mut CellState, answer: &mut Predicted) -> Result<(), ForecasterError> {
+    state.phase = Phase::Free;
+    if let Some(error) = state.error.take() {
+        return Err(error);
     }
+    std::mem::swap(answer, &mut state.answer);
+    Ok(())
 }
