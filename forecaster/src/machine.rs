@@ -18,7 +18,7 @@ use schemas::{
 };
 
 use crate::config::{MinerConfig, Strategy};
-use crate::features::{FeatureSet, NoRow, Query, Stream};
+use crate::features::{FeatureSet, NoRow, Query, Stream, market};
 use crate::memory::Memory;
 use crate::signer;
 
@@ -228,6 +228,14 @@ impl Forecaster {
     /// What was dropped so far.
     pub fn counters(&self) -> Counters {
         Counters { reveals_forgotten: self.memory.dropped(), ..self.counters.clone() }
+    }
+
+    /// What the feature state had no room for; all zero for `updown-1`, whose drops are in [`Forecaster::counters`].
+    pub fn feature_counts(&self) -> market::Counts {
+        match &self.stream {
+            Stream::UpDown(_) => market::Counts::default(),
+            Stream::Market(state) => state.counts(),
+        }
     }
 
     /// The bundle that commitments and reveals name; all zero for a miner that runs no model.

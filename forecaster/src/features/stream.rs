@@ -4,7 +4,7 @@ use minicbor::data::Tag;
 use minicbor::decode::Error as DecodeError;
 use minicbor::encode::{Error as EncodeError, Write};
 use minicbor::{Decode, Decoder, Encode, Encoder};
-use schemas::{IndexPrice, MarketEvent, MarketId, Question, Timestamp};
+use schemas::{IndexPrice, MarketEvent, MarketId, Question, TapeRow, Timestamp};
 
 use super::gate::{self, Needs, NoRow};
 use super::market::{self, Bounds, MarketState};
@@ -106,6 +106,20 @@ impl Stream {
             }
         }
         drops
+    }
+
+    /// Takes a row of a tape; `updown-1` knows no tapes.
+    pub fn apply_tape(&mut self, row: &TapeRow) {
+        if let Self::Market(state) = self {
+            state.apply_tape(row);
+        }
+    }
+
+    /// Another tape begins: its instruments are numbered anew.
+    pub fn begin_tape(&mut self) {
+        if let Self::Market(state) = self {
+            state.begin_tape();
+        }
     }
 
     /// Writes the set's whole row as of `at` into `out` (as long as the set is wide), or says why there is none. What

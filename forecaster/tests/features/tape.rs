@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use forecaster::features::NoRow;
 use forecaster::features::market::spot::pair;
+use forecaster::features::market::tape::index_symbol;
 use forecaster::features::market::{self, Bounds, MarketState};
 use proptest::prelude::*;
 use schemas::tape::{
@@ -175,6 +176,8 @@ fn pairs_of_venues_have_one_name() {
         assert_eq!(pair(native), None, "{native}");
     }
     assert_eq!(pair("ETH-USD").as_deref(), Some("eth/usd"));
+    let indices = ["crypto_prices_chainlink:btc/usd", "btcusd", "crypto_prices:btcusdt"].map(index_symbol);
+    assert_eq!(indices.map(|i| i.is_some()), [true, true, false]);
 }
 
 proptest! {

@@ -5,6 +5,8 @@ mod import;
 mod load;
 mod show;
 
+pub(super) use export::replay;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 

@@ -1,5 +1,6 @@
 //! `oraculo features`: what the feature sets are, and datasets made of them by the code that serves live rows.
 
+mod archive;
 mod candles;
 mod dataset;
 mod export;

@@ -154,6 +154,47 @@ fn the_recorded_day() {
 }
 
 #[test]
+fn an_archive_of_the_recorded_day_gives_the_same_rows() {
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/polymarket");
+    if !data.is_dir() {
+        eprintln!("SKIPPED an_archive_of_the_recorded_day_gives_the_same_rows: {} is absent", data.display());
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let archive = dir.path().join("archive").to_str().unwrap().to_owned();
+    let file = |name: &str| {
+        data.join(format!("Ligengxin96_polymarket-data-samples__{name}")).to_str().unwrap().to_owned()
+    };
+    let (prices, markets) =
+        (file("BTCUSD-prices-2026-06-08.csv.gz"), file("BTC-5m-markets-2026-06-08.jsonl.gz"));
+    let imported = oraculo(&[
+        "archive",
+        "import",
+        &prices,
+        &markets,
+        "--venue",
+        "polymarket",
+        "--out",
+        &archive,
+        "--json",
+    ]);
+    assert!(imported.status.success(), "{}", String::from_utf8_lossy(&imported.stderr));
+    for set in ["updown-1", "market-1"] {
+        let columns = "log_moneyness,tau_s,ret_60s,ret_900s,elapsed_s";
+        let args = ["--set", set, "--features", columns];
+        let name = |from: &str| format!("{set}-{from}.csv");
+        let (_, day) =
+            export(dir.path(), &name("day"), &[&["--data", data.to_str().unwrap()][..], &args].concat());
+        let (_, tape) =
+            export(dir.path(), &name("tape"), &[&["--archive", archive.as_str()][..], &args].concat());
+        assert!(
+            fs::read(day).unwrap() == fs::read(tape).unwrap(),
+            "{set}: the archive gives other rows than the day"
+        );
+    }
+}
+
+#[test]
 fn bad_input_is_refused_with_its_code() {
     let dir = tempfile::tempdir().unwrap();
     let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();

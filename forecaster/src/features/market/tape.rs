@@ -53,6 +53,15 @@ impl Roles {
     }
 }
 
+/// The pair of an index instrument if it is a settlement index: Polymarket's `crypto_prices_chainlink:btc/usd`, or a
+/// recorded one's `btcusd`. Other streams of prices are no settlement index.
+pub fn index_symbol(native: &str) -> Option<String> {
+    match native.rsplit_once(':') {
+        Some((stream, symbol)) => stream.contains("chainlink").then(|| spot::pair(symbol))?,
+        None => spot::pair(native),
+    }
+}
+
 impl MarketState {
     /// Takes a row of a tape. Instruments' numbers mean something only within one tape: see
     /// [`MarketState::begin_tape`].
@@ -126,12 +135,7 @@ impl MarketState {
     fn role(&mut self, instrument: &Instrument) -> Option<Role> {
         let native = &instrument.native;
         match instrument.kind {
-            InstrumentKind::Index => {
-                // Polymarket: `crypto_prices_chainlink:btc/usd`.
-                let symbol = native.rsplit(':').next().filter(|symbol| symbol.contains('/'))?;
-                let symbol = symbol.to_ascii_lowercase();
-                Some(Role::Index(self.place(&symbol)? as u32))
-            }
+            InstrumentKind::Index => Some(Role::Index(self.place(&index_symbol(native)?)? as u32)),
             InstrumentKind::Spot | InstrumentKind::Perpetual => {
                 let venue = VENUES.iter().position(|v| *v == instrument.venue)? as u8;
                 Some(Role::Spot { pair: self.place(&spot::pair(native)?)? as u32, venue })

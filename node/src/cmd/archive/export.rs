@@ -54,7 +54,7 @@ pub(super) struct CoverageArgs {
 }
 
 /// What a replay of an archive came to.
-struct Replayed {
+pub(in crate::cmd) struct Replayed {
     tape: Tape,
     sessions: Vec<Session>,
     records: u64,
@@ -75,10 +75,10 @@ struct Session {
 }
 
 /// Hears a row and its bytes, or that a machine begins.
-type OnRow<'a> = dyn FnMut(Option<(&TapeRow, &[u8])>) -> Result<()> + 'a;
+pub(in crate::cmd) type OnRow<'a> = dyn FnMut(Option<(&TapeRow, &[u8])>) -> Result<()> + 'a;
 
 /// Plays an archive through fresh machines. `on` hears every row and its bytes, and `None` where a machine begins.
-fn replay(dir: &Path, on: &mut OnRow<'_>) -> Result<Replayed> {
+pub(in crate::cmd) fn replay(dir: &Path, on: &mut OnRow<'_>) -> Result<Replayed> {
     let mut reader = ArchiveReader::open(dir).map_err(|error| archive_error(&error))?;
     let bar = progress::records(reader.expected(), "replaying");
     let kind = ReaderKind::of_source(reader.source());

@@ -10,7 +10,7 @@ use flate2::read::MultiGzDecoder;
 use schemas::{IndexPrice, IndexTick, MarketEvent, MarketId, Timestamp, Venue};
 
 use super::coded;
-use super::source::{Asked, Segment};
+use super::source::{Asked, Fact, Segment};
 
 /// Length of a candle, seconds.
 const MINUTE_S: i64 = 60;
@@ -114,7 +114,7 @@ fn segment(closes: &[(i64, IndexPrice)], interval_s: i64, every_s: i64) -> Segme
     let tick = |(at_s, value): &(i64, IndexPrice)| {
         let feed_at = Timestamp::from_secs(*at_s);
         let tick = IndexTick { symbol: SYMBOL.to_owned(), feed_at, value: *value, server_at: None };
-        (feed_at.plus(-1), MarketEvent::Tick(tick))
+        (feed_at.plus(-1), Fact::Event(MarketEvent::Tick(tick)))
     };
     let at = |second: i64| {
         let index = closes.binary_search_by_key(&second, |(at, _)| *at).ok()?;

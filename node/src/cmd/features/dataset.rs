@@ -7,7 +7,7 @@ use ingest::reference::{self, Ticks};
 use schemas::time::NANOS_PER_SEC;
 use schemas::{MarketEvent, MarketId, Quote, Timestamp};
 
-use super::source::{Asked, Segment};
+use super::source::{Asked, Fact, Segment};
 
 /// The reference looks back less than this, ns; older values are forgotten.
 const REFERENCE_KEEP_NS: i64 = 1_800 * NANOS_PER_SEC;
@@ -81,8 +81,12 @@ impl Dataset {
         let mut facts = segment.facts.iter().peekable();
         for (at, market, horizon_s) in questions(segment, plan) {
             // As live: a question is asked before the record that carries the clock to it is read.
-            while let Some((known_at, event)) = facts.next_if(|(known_at, _)| *known_at < at) {
-                player.read(*known_at, event);
+            while let Some((known_at, fact)) = facts.next_if(|(known_at, _)| *known_at < at) {
+                match fact {
+                    Fact::Event(event) => player.read(*known_at, event),
+                    Fact::Row(row) => player.stream.apply_tape(row),
+                    Fact::Session => player.stream.begin_tape(),
+                }
             }
             match player.ask(&segment.symbol, market, at, plan) {
                 Ok(known) => self.push(market, at, horizon_s, &known, &player.whole, plan),

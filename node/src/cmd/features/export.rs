@@ -1,4 +1,4 @@
-//! `oraculo features export`: a dataset for training from recorded days, simulated days or candles.
+//! `oraculo features export`: a dataset for training from recorded days, simulated days, candles or archives.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -35,7 +35,7 @@ const DAY_S: i64 = 86_400;
 #[command(
     after_help = "Examples:\n  oraculo features export --sim 7 --days 30 --out train.npz\n  oraculo features export --candles candles_1m.csv.gz --every 60 --out train.csv\n  oraculo features export --data ../shared/data/polymarket --out day.npz --json"
 )]
-#[command(group = clap::ArgGroup::new("from").required(true).args(["data", "candles", "sim"]))]
+#[command(group = clap::ArgGroup::new("from").required(true).args(["data", "candles", "archive", "sim"]))]
 pub(super) struct ExportArgs {
     /// A recorded day: a folder with *BTC-5m-markets-*.jsonl.gz and *BTCUSD-prices-*.csv.gz, any date.
     #[arg(long, value_name = "DIR")]
@@ -44,6 +44,12 @@ pub(super) struct ExportArgs {
     /// an index value at its candle's end, and the markets' strikes and outcomes are closes.
     #[arg(long, value_name = "PATH")]
     candles: Option<PathBuf>,
+    /// An archive of `oraculo record` or `oraculo archive import` with an index and its markets' lives.
+    #[arg(long, value_name = "DIR")]
+    archive: Option<PathBuf>,
+    /// The index pair of the archive.
+    #[arg(long, default_value = "btc/usd", value_name = "PAIR", requires = "archive")]
+    symbol: String,
     /// Simulated days from this seed on: day k has the seed SEED + k.
     #[arg(long, value_name = "SEED")]
     sim: Option<u64>,
@@ -95,6 +101,9 @@ pub(super) fn run(args: &ExportArgs) -> Result<ExitCode> {
 
 impl ExportArgs {
     fn source(&self) -> Result<Source> {
+        if let Some(dir) = &self.archive {
+            return Source::archive(dir, &self.symbol);
+        }
         match (&self.data, &self.candles, self.sim) {
             (Some(dir), ..) => Source::recorded(dir),
             (_, Some(path), _) => {

@@ -6,10 +6,12 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use forecaster::features::Source as Origin;
 use schemas::time::NANOS_PER_SEC;
-use schemas::{IndexPrice, IndexTick, Market, MarketEvent, MarketId, Price, Quote, Timestamp, Venue};
+use schemas::{
+    IndexPrice, IndexTick, Market, MarketEvent, MarketId, Price, Quote, TapeRow, Timestamp, Venue,
+};
 use sim::{Day, DayMarket, WorldConfig};
 
-use super::{candles, coded};
+use super::{archive, candles, coded};
 
 /// Where simulated days begin, 2026-06-08: the same as the demo's.
 const WORLD_START_S: i64 = 1_780_876_800;
@@ -39,13 +41,24 @@ pub(super) struct Asked {
     pub(super) up: Option<bool>,
 }
 
+/// One record.
+#[derive(Debug)]
+pub(super) enum Fact {
+    /// A decoded fact.
+    Event(MarketEvent),
+    /// A row of a tape.
+    Row(Box<TapeRow>),
+    /// Another tape begins.
+    Session,
+}
+
 /// A stretch of records with its markets; features never look over its edges.
 #[derive(Debug)]
 pub(super) struct Segment {
     /// The index pair.
     pub(super) symbol: String,
     /// When each record was known, ascending.
-    pub(super) facts: Vec<(Timestamp, MarketEvent)>,
+    pub(super) facts: Vec<(Timestamp, Fact)>,
     /// The markets by start.
     pub(super) markets: Vec<Asked>,
 }
@@ -58,6 +71,8 @@ pub(super) enum Source {
     Simulated(u64, u32),
     /// Minute candles: the segments and the file's name.
     Candles(Vec<Segment>, String),
+    /// An archive.
+    Archive(Option<Segment>),
 }
 
 impl Source {
@@ -74,6 +89,11 @@ impl Source {
         Ok(Self::Candles(segments, name))
     }
 
+    /// What an archive holds about an index pair.
+    pub(super) fn archive(dir: &Path, symbol: &str) -> Result<Self> {
+        archive::read(dir, symbol).map(|segment| Self::Archive(Some(segment)))
+    }
+
     /// For the sidecar and people; the same on every machine.
     pub(super) fn name(&self) -> String {
         match self {
@@ -86,13 +106,14 @@ impl Source {
             }
             Self::Simulated(seed, days) => format!("simulated, seed {seed}, {days} days"),
             Self::Candles(_, name) => format!("candles {name}"),
+            Self::Archive(_) => "archive".to_owned(),
         }
     }
 
     /// How many segments there are.
     pub(super) fn len(&self) -> usize {
         match self {
-            Self::Recorded(_) => 1,
+            Self::Recorded(_) | Self::Archive(_) => 1,
             Self::Simulated(_, days) => *days as usize,
             Self::Candles(segments, _) => segments.len(),
         }
@@ -104,6 +125,9 @@ impl Source {
             Self::Recorded(_) => &[Origin::Clock, Origin::Index, Origin::FineIndex],
             Self::Simulated(..) => &[Origin::Clock, Origin::Index, Origin::FineIndex, Origin::Quotes],
             Self::Candles(..) => &[Origin::Clock, Origin::Index],
+            Self::Archive(_) => {
+                &[Origin::Clock, Origin::Index, Origin::FineIndex, Origin::Quotes, Origin::Book]
+            }
         }
     }
 
@@ -112,6 +136,7 @@ impl Source {
         match self {
             Self::Recorded(day) => Ok(of_day(day)),
             Self::Simulated(seed, _) => Ok(of_day(&simulated(*seed, index))),
+            Self::Archive(segment) => segment.take().ok_or_else(|| coded("no_segment", "no such segment")),
             Self::Candles(segments, _) => {
                 let empty = Segment { symbol: String::new(), facts: Vec::new(), markets: Vec::new() };
                 let slot = segments.get_mut(index).ok_or_else(|| coded("no_segment", "no such segment"))?;
@@ -142,9 +167,9 @@ fn of_day(day: &Day) -> Segment {
         let (feed_at, value) = (Timestamp::from_millis(t.feed_ms), t.full);
         let server_at = Some(Timestamp::from_millis(t.server_ms));
         let tick = IndexTick { symbol: day.symbol.clone(), feed_at, value, server_at };
-        (Timestamp::from_millis(t.recv_ms), MarketEvent::Tick(tick))
+        (Timestamp::from_millis(t.recv_ms), Fact::Event(MarketEvent::Tick(tick)))
     });
-    let mut facts: Vec<(Timestamp, MarketEvent)> = ticks.collect();
+    let mut facts: Vec<(Timestamp, Fact)> = ticks.collect();
     if day.quotes().is_some() {
         facts.extend(day.markets.iter().flat_map(|market| quotes(day, market)));
         // Stable: what is known at the same time stays in the order above.
@@ -154,7 +179,7 @@ fn of_day(day: &Day) -> Segment {
 }
 
 /// The market's listing and its quotes, when a node's feed polls them.
-fn quotes<'a>(day: &'a Day, market: &'a DayMarket) -> impl Iterator<Item = (Timestamp, MarketEvent)> + 'a {
+fn quotes<'a>(day: &'a Day, market: &'a DayMarket) -> impl Iterator<Item = (Timestamp, Fact)> + 'a {
     let id = MarketId { venue: Venue::Polymarket, native: market.condition_id.clone() };
     let listed = MarketEvent::Listed(Market {
         id: id.clone(),
@@ -174,10 +199,10 @@ fn quotes<'a>(day: &'a Day, market: &'a DayMarket) -> impl Iterator<Item = (Time
         let quote = day.quotes()?.at(day, market, at)?;
         let cents = |c: u8| Some(Price(i64::from(c) * CENT));
         let quote = Quote { market: id.clone(), bid: cents(quote.bid), ask: cents(quote.ask) };
-        Some((at, MarketEvent::Quote(quote)))
+        Some((at, Fact::Event(MarketEvent::Quote(quote))))
     });
     let lead = market.starts_at.plus(-60 * NANOS_PER_SEC);
-    std::iter::once((lead, listed)).chain(quoted)
+    std::iter::once((lead, Fact::Event(listed))).chain(quoted)
 }
 
 fn of_market(market: &DayMarket) -> Asked {
