@@ -92,7 +92,7 @@ fn unpack(root: &Path, venv: &Path) -> Result<PathBuf> {
     }
     let quoted = |path: &Path| format!("'{}'", path.display().to_string().replace('\'', r"'\''"));
     let script = format!(
-        "#!/bin/sh\nPYTHONPATH={}${{PYTHONPATH:+:$PYTHONPATH}} PYTHONDONTWRITEBYTECODE=1 exec {} \"$@\"\n",
+        "#!/bin/sh\nPYTHONPATH={}${{PYTHONPATH:+:$PYTHONPATH}} exec {} \"$@\"\n",
         quoted(&dir),
         quoted(&venv.join("bin/python"))
     );
@@ -135,7 +135,9 @@ fn install(venv: &Path, base: &str, requirements: &str) -> Result<()> {
     let list = venv.join("requirements.txt");
     fs::write(&list, requirements).with_context(|| format!("writing {}", list.display()))?;
     let pip = Command::new(venv.join("bin/python"))
-        .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--retries", "2", "-r"])
+        // Python compiles what is imported when it is; compiling every file of every package takes most of the time.
+        .args(["-m", "pip", "install", "--quiet", "--no-compile", "--disable-pip-version-check"])
+        .args(["--retries", "2", "-r"])
         .arg(&list)
         .output()
         .context("starting pip")?;

@@ -1,7 +1,7 @@
 //! The training kit and a newcomer's path, with the real program, real Python packages and the real ONNX Runtime; skips
 //! loudly where the packages cannot be had.
-
 #![allow(clippy::unwrap_used, clippy::print_stderr, missing_docs, reason = "tests")]
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
