@@ -106,6 +106,7 @@ fn print(args: &ImportArgs, done: &Imported) {
     eprintln!("next: read forecaster.toml, then `oraculo model check {}`", args.out.display());
 }
 
+#[allow(clippy::unnecessary_wraps, reason = "the form of a value parser")]
 fn parse_features(text: &str) -> Result<(String, Vec<String>), String> {
     let (set, names) = text.split_once(':').unwrap_or((text, ""));
     let names = names.split(',').filter(|n| !n.is_empty()).map(str::to_owned).collect();
