@@ -132,7 +132,10 @@ fn paths(output: &OutputSection, numbers: &[f64]) -> Result<Decoded, ForecasterE
     let steps = match output.shape.last() {
         Some(crate::engine::Dim::Fixed(n)) if *n > 0 => *n as usize,
         _ => {
-            return fault(OutputKind::Paths, "the manifest does not say how many steps a path has".to_owned());
+            return fault(
+                OutputKind::Paths,
+                "the manifest does not say how many steps a path has".to_owned(),
+            );
         }
     };
     if numbers.is_empty() || !numbers.len().is_multiple_of(steps) {
