@@ -8,6 +8,7 @@
     missing_docs,
     reason = "a benchmark"
 )]
+#![allow(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
 #![allow(unreachable_pub, reason = "it shares the builders of the tests")]
 
 use std::path::PathBuf;

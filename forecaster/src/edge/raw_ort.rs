@@ -10,8 +10,8 @@ use std::ptr;
 
 use ort::AsPointer as _;
 use ort_sys::{
-    GraphOptimizationLevel, ONNXTensorElementDataType, OrtAllocatorType, OrtApi, OrtMemType, OrtMemoryInfo,
-    OrtSession, OrtSessionOptions, OrtStatusPtr, OrtValue,
+    GraphOptimizationLevel, ONNXTensorElementDataType, OrtApi, OrtSession, OrtSessionOptions, OrtStatusPtr,
+    OrtValue,
 };
 
 use super::engines::Engines;
@@ -27,9 +27,9 @@ pub struct RawRunner {
     output: *mut OrtValue,
     input_name: CString,
     output_name: CString,
-    /// What `input` and `output` look into; never resized.
-    rows: Vec<f32>,
-    answers: Vec<f32>,
+    /// Where the numbers of `input` and `output` lie, and how many.
+    rows: (*mut f32, usize),
+    answers: (*mut f32, usize),
     /// Keeps the library and its environment.
     _engine: OrtEngine,
 }
@@ -58,13 +58,15 @@ pub fn raw_runner(
         output: ptr::null_mut(),
         input_name: name(&io.input)?,
         output_name: name(&io.output)?,
-        rows: rows.to_vec(),
-        answers: vec![0.0; n * io.answer_width],
+        rows: (ptr::null_mut(), 0),
+        answers: (ptr::null_mut(), 0),
         _engine: engine,
     };
     let shape = |rest: &[usize]| std::iter::once(&n).chain(rest).map(|d| *d as i64).collect::<Vec<i64>>();
-    out.input = tensor(api, &mut out.rows, &shape(&io.row_shape))?;
-    out.output = tensor(api, &mut out.answers, &shape(&[io.answer_width]))?;
+    (out.input, out.rows.0) = tensor(api, &shape(&io.row_shape))?;
+    (out.output, out.answers.0) = tensor(api, &shape(&[io.answer_width]))?;
+    (out.rows.1, out.answers.1) = (rows.len(), n * io.answer_width);
+    out.set_rows(rows);
     Ok(out)
 }
 
@@ -94,13 +96,16 @@ impl RawRunner {
 
     /// Puts other rows in the place of the first ones; as many numbers.
     pub fn set_rows(&mut self, rows: &[f32]) {
-        let n = self.rows.len().min(rows.len());
-        self.rows[..n].copy_from_slice(&rows[..n]);
+        let (data, len) = self.rows;
+        // SAFETY: the tensor has `len` numbers of its own, which nobody else looks at while `&mut self` is held.
+        unsafe { ptr::copy_nonoverlapping(rows.as_ptr(), data, len.min(rows.len())) }
     }
 
     /// What the last run answered.
     pub fn answers(&self) -> &[f32] {
-        &self.answers
+        let (data, len) = self.answers;
+        // SAFETY: the tensor has `len` numbers, and lives as long as `self`; only `run` writes them, with `&mut self`.
+        unsafe { std::slice::from_raw_parts(data, len) }
     }
 }
 
@@ -115,7 +120,7 @@ impl Drop for RawRunner {
     }
 }
 
-/// Releases session options and memory descriptions however a function ends.
+/// Releases session options however a function ends.
 struct Held<T>(*mut T, unsafe extern "system" fn(*mut T));
 
 impl<T> Drop for Held<T> {
@@ -155,29 +160,25 @@ fn session(api: &OrtApi, engine: &OrtEngine, model: &[u8]) -> Result<*mut OrtSes
     Ok(session)
 }
 
-/// A value that looks into `data`.
-fn tensor(api: &OrtApi, data: &mut [f32], shape: &[i64]) -> Result<*mut OrtValue, ForecasterError> {
-    let mut info: *mut OrtMemoryInfo = ptr::null_mut();
-    let mut value = ptr::null_mut();
-    // SAFETY: `data` is a vector of the runner's own that is never resized and outlives the value.
+/// A value in ONNX Runtime's own memory, aligned as the `ort` engine's tensors are, and where its numbers lie.
+fn tensor(api: &OrtApi, shape: &[i64]) -> Result<(*mut OrtValue, *mut f32), ForecasterError> {
+    let (mut allocator, mut value, mut data) = (ptr::null_mut(), ptr::null_mut(), ptr::null_mut::<c_void>());
+    // SAFETY: every pointer is a local's address or came from this interface; the default allocator is never released.
     unsafe {
-        let (kind, memory) = (OrtAllocatorType::OrtDeviceAllocator, OrtMemType::OrtMemTypeDefault);
-        check(api, (api.CreateCpuMemoryInfo)(kind, memory, &raw mut info))?;
-        let info = Held(info, api.ReleaseMemoryInfo);
+        check(api, (api.GetAllocatorWithDefaultOptions)(&raw mut allocator))?;
         check(
             api,
-            (api.CreateTensorWithDataAsOrtValue)(
-                info.0,
-                data.as_mut_ptr().cast::<c_void>(),
-                size_of_val(data),
+            (api.CreateTensorAsOrtValue)(
+                allocator,
                 shape.as_ptr(),
                 shape.len(),
                 ONNXTensorElementDataType::ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT,
                 &raw mut value,
             ),
         )?;
+        check(api, (api.GetTensorMutableData)(value, &raw mut data))?;
     }
-    Ok(value)
+    Ok((value, data.cast::<f32>()))
 }
 
 /// The error of a call, if it has one.

@@ -50,7 +50,7 @@ pub fn run(args: &BenchArgs) -> Result<ExitCode> {
         match loaded.and_then(|mut model| measure(&mut model, &bundle, &batches)) {
             Ok(times) => found.extend(times),
             Err(error) if args.engine.engine == EngineChoice::Auto => {
-                left_out.push((kind, format!("{error:#}")))
+                left_out.push((kind, format!("{error:#}")));
             }
             Err(error) => return Err(error),
         }
@@ -61,7 +61,9 @@ pub fn run(args: &BenchArgs) -> Result<ExitCode> {
         println!("{}", json!({"bundle": bundle.id().to_string(), "latency": found, "left_out": left_out}));
     } else {
         table(&found);
-        left_out.iter().for_each(|(kind, why)| println!("{:<6} {why}", kind.name()));
+        for (kind, why) in &left_out {
+            println!("{:<6} {why}", kind.name());
+        }
     }
     Ok(if found.is_empty() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
