@@ -295,24 +295,23 @@ fn one_tree(
     let mut at = 0;
     while let Some((local, depth)) = walk.queue.get(at).copied() {
         let row = rows.start + local;
-        let split = match mode(lists.mode[row])? {
-            Some(mode) => Split::Branch {
+        let split = if let Some(mode) = mode(lists.mode[row])? {
+            Split::Branch {
                 feature: feature(lists.feature[row])?,
                 mode,
                 value: lists.value[row],
                 missing_true: lists.missing.get(row) == Some(&1),
                 yes: walk.visit(find(lists.yes[row])? - rows.start, depth)?,
                 no: walk.visit(find(lists.no[row])? - rows.start, depth)?,
-            },
-            None => {
-                let id = (tree, lists.node[row]);
-                let first = weights.partition_point(|(t, n, _)| (*t, *n) < id);
-                let last = weights.partition_point(|(t, n, _)| (*t, *n) <= id);
-                if first == last {
-                    return Err(malformed(format!("leaf {} of tree {tree} has no weight", id.1)));
-                }
-                Split::Leaf(first..last)
             }
+        } else {
+            let id = (tree, lists.node[row]);
+            let first = weights.partition_point(|(t, n, _)| (*t, *n) < id);
+            let last = weights.partition_point(|(t, n, _)| (*t, *n) <= id);
+            if first == last {
+                return Err(malformed(format!("leaf {} of tree {tree} has no weight", id.1)));
+            }
+            Split::Leaf(first..last)
         };
         walk.out.push(split);
         at += 1;
