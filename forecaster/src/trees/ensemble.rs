@@ -4,7 +4,7 @@
 //! 3) and `TreeEnsemble` (5); what ONNX Runtime does where the specification is silent is noted where it matters.
 
 use super::file::Node;
-use super::{MAX_DEPTH, MAX_NODES, MAX_TARGETS, malformed, unsupported};
+use super::{MAX_DEPTH, MAX_NODES, MAX_TARGETS, MAX_TREES, malformed, unsupported};
 use crate::engine::Data;
 use crate::error::ForecasterError;
 
@@ -92,8 +92,9 @@ impl Ensemble {
             "TreeEnsembleClassifier" => classifier(node)?,
             _ => super::ensemble5::read(node)?,
         };
-        if out.trees.is_empty() {
-            return Err(malformed("the ensemble has no tree"));
+        if !(1..=MAX_TREES).contains(&out.trees.len()) {
+            let detail = format!("{} trees, allowed are 1 to {MAX_TREES}", out.trees.len());
+            return Err(malformed(detail));
         }
         if out.weights.iter().any(|w| w.value.is_nan()) || out.base.iter().any(|b| b.is_nan()) {
             return Err(unsupported("a weight is NaN"));
@@ -279,7 +280,7 @@ fn one_tree(
     rows: std::ops::Range<usize>,
     weights: &Targets,
 ) -> Result<Vec<Split>, ForecasterError> {
-    let (root, tree) = (rows.start, lists.tree[rows.start]);
+    let tree = lists.tree[rows.start];
     let mut ids: Vec<(i64, usize)> = rows.clone().map(|row| (lists.node[row], row)).collect();
     ids.sort_unstable();
     if let Some(pair) = ids.windows(2).find(|pair| pair[0].0 == pair[1].0) {
@@ -289,28 +290,28 @@ fn one_tree(
         let at = ids.binary_search_by_key(&id, |(id, _)| *id);
         at.map(|at| ids[at].1).map_err(|_| malformed(format!("node {id} of tree {tree} is missing")))
     };
-    let mut walk = Walk::new(rows.len(), root - rows.start);
+    let mut visited = vec![false; rows.len()];
+    let mut walk = Walk::new(&mut visited, 0)?;
     let mut at = 0;
     while let Some((local, depth)) = walk.queue.get(at).copied() {
         let row = rows.start + local;
-        let split = match mode(lists.mode[row])? {
-            Some(mode) => Split::Branch {
+        let split = if let Some(mode) = mode(lists.mode[row])? {
+            Split::Branch {
                 feature: feature(lists.feature[row])?,
                 mode,
                 value: lists.value[row],
                 missing_true: lists.missing.get(row) == Some(&1),
                 yes: walk.visit(find(lists.yes[row])? - rows.start, depth)?,
                 no: walk.visit(find(lists.no[row])? - rows.start, depth)?,
-            },
-            None => {
-                let id = (tree, lists.node[row]);
-                let first = weights.partition_point(|(t, n, _)| (*t, *n) < id);
-                let last = weights.partition_point(|(t, n, _)| (*t, *n) <= id);
-                if first == last {
-                    return Err(malformed(format!("leaf {} of tree {tree} has no weight", id.1)));
-                }
-                Split::Leaf(first..last)
             }
+        } else {
+            let id = (tree, lists.node[row]);
+            let first = weights.partition_point(|(t, n, _)| (*t, *n) < id);
+            let last = weights.partition_point(|(t, n, _)| (*t, *n) <= id);
+            if first == last {
+                return Err(malformed(format!("leaf {} of tree {tree} has no weight", id.1)));
+            }
+            Split::Leaf(first..last)
         };
         walk.out.push(split);
         at += 1;
@@ -324,18 +325,20 @@ pub(super) fn feature(id: i64) -> Result<u32, ForecasterError> {
 }
 
 /// A breadth-first walk that visits each node at most once.
-pub(super) struct Walk {
+pub(super) struct Walk<'a> {
     /// Nodes in the order of their visit with their depths.
     pub(super) queue: Vec<(usize, usize)>,
     pub(super) out: Vec<Split>,
-    visited: Vec<bool>,
+    visited: &'a mut [bool],
 }
 
-impl Walk {
-    pub(super) fn new(nodes: usize, root: usize) -> Self {
-        let mut visited = vec![false; nodes];
-        visited[root] = true;
-        Self { queue: vec![(root, 0)], out: Vec::new(), visited }
+impl<'a> Walk<'a> {
+    /// From a root that is within `visited`, which trees may share: then no two trees have a node in common.
+    pub(super) fn new(visited: &'a mut [bool], root: usize) -> Result<Self, ForecasterError> {
+        if std::mem::replace(&mut visited[root], true) {
+            return Err(malformed("a root is a node of another tree"));
+        }
+        Ok(Self { queue: vec![(root, 0)], out: Vec::new(), visited })
     }
 
     /// Where the child will stand. A second visit means a loop or two parents, and neither is a tree.

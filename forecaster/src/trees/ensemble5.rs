@@ -2,7 +2,7 @@
 
 use super::ensemble::{Aggregate, Ensemble, Mode, Post, Split, Walk, Weight, f32_tensor, feature, targets};
 use super::file::Node;
-use super::{MAX_NODES, malformed, unsupported};
+use super::{MAX_NODES, MAX_TREES, malformed, unsupported};
 use crate::engine::Data;
 use crate::error::ForecasterError;
 
@@ -86,9 +86,13 @@ pub(super) fn read(node: &Node<'_>) -> Result<Ensemble, ForecasterError> {
         },
         classes: None,
     };
-    let mut nodes = 0;
-    for root in node.ints("tree_roots")? {
-        let tree = one_tree(&branches, root, out.weights.len())?;
+    let roots = node.ints("tree_roots")?;
+    if roots.len() > MAX_TREES {
+        return Err(malformed(format!("more than {MAX_TREES} trees")));
+    }
+    let (mut visited, mut nodes) = (vec![false; branches.feature.len()], 0);
+    for root in roots {
+        let tree = one_tree(&branches, &mut visited, root, out.weights.len())?;
         nodes += tree.len();
         if nodes > MAX_NODES {
             return Err(malformed(format!("more than {MAX_NODES} nodes")));
@@ -112,7 +116,12 @@ fn weights(node: &Node<'_>, targets: usize) -> Result<Vec<Weight>, ForecasterErr
 }
 
 /// One tree. Branches are 0 to B-1 in the walk, leaf `l` is B + `l`; a leaf may stand below several branches.
-fn one_tree(branches: &Branches, root: i64, leaves: usize) -> Result<Vec<Split>, ForecasterError> {
+fn one_tree(
+    branches: &Branches,
+    visited: &mut [bool],
+    root: i64,
+    leaves: usize,
+) -> Result<Vec<Split>, ForecasterError> {
     let n = branches.feature.len();
     let index = |id: i64, len: usize| {
         let at = usize::try_from(id).ok().filter(|at| *at < len);
@@ -124,7 +133,7 @@ fn one_tree(branches: &Branches, root: i64, leaves: usize) -> Result<Vec<Split>,
         // ONNX Runtime takes the root's own number for the leaf's; no need to have an opinion.
         return Err(unsupported("a tree that is one leaf"));
     }
-    let mut walk = Walk::new(n, root);
+    let mut walk = Walk::new(visited, root)?;
     let mut at = 0;
     while let Some((node, depth)) = walk.queue.get(at).copied() {
         at += 1;

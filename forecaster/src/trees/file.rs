@@ -179,7 +179,7 @@ impl<'a> Node<'a> {
 /// The four-byte floats of a packed list or of one element.
 fn floats(value: Value<'_>) -> Result<impl Iterator<Item = f32>, ForecasterError> {
     let bytes = fixed_bytes(value, 4)?;
-    if bytes.len() % 4 != 0 {
+    if !bytes.len().is_multiple_of(4) {
         return Err(malformed("a list of floats is cut off"));
     }
     Ok(bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])))

@@ -124,5 +124,7 @@ pub(super) fn softmax(scores: &mut [f32]) {
         *score = libm::expf(*score - most);
         sum += *score;
     }
-    scores.iter_mut().for_each(|score| *score /= sum);
+    for score in scores {
+        *score /= sum;
+    }
 }

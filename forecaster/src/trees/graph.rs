@@ -190,9 +190,8 @@ fn step(file: &File<'_>, node: &Node<'_>, out: &mut Output) -> Result<(), Foreca
         "Cast" => match (node.int("to")?, out.dtype) {
             (Some(1), Some(_)) => out.dtype = Some(Dtype::F32),
             (Some(11), Some(_)) => out.dtype = Some(Dtype::F64),
-            (Some(7), Some(Dtype::I64)) => {}
-            // Texts as texts.
-            (Some(8), None) => {}
+            // Integers as integers, texts as texts.
+            (Some(7), Some(Dtype::I64)) | (Some(8), None) => {}
             _ => return refuse(),
         },
         "Mul" | "Div" if scores => {

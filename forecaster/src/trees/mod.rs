@@ -2,8 +2,9 @@
 //! may run inside the process. It has no clock, no file and no thread, and allocates nothing after loading.
 //!
 //! What is proved when a model is loaded: every node has one parent (so there are no loops), no way is longer than
-//! [`MAX_DEPTH`], there are at most [`MAX_NODES`] nodes, [`MAX_COLUMNS`] columns and [`MAX_TARGETS`] targets, and every number
-//! of a node, leaf or target is within its list. A row costs at most one step for each node.
+//! [`MAX_DEPTH`], there are at most [`MAX_NODES`] nodes, [`MAX_TREES`] trees, [`MAX_COLUMNS`] columns and [`MAX_TARGETS`]
+//! targets, and every number of a node, leaf or target is within its list. A row costs at most 16 steps for each node
+//! (as many trees are walked side by side, as long as the deepest of them) and one for each weight.
 //!
 //! Answers are ONNX Runtime's own (one thread): comparisons and sums are 32-bit in its order, so without a post
 //! transform they are equal to the bit. What this engine does not know ([`TreeEngine::takes`] says no) is left to others.
@@ -28,6 +29,8 @@ use session::TreeSession;
 
 /// Most nodes of an ensemble.
 pub const MAX_NODES: usize = 1 << 21;
+/// Most trees.
+pub const MAX_TREES: usize = 1 << 16;
 /// Longest way from a root to a leaf.
 pub const MAX_DEPTH: usize = 1024;
 /// Most targets or classes.

@@ -222,7 +222,9 @@ impl Walker {
                     self.fold(rows, width, out, f32::NEG_INFINITY, |a, b| if b > a { b } else { a });
                 }
             }
-            labels.into_iter().for_each(|labels| labels.resize(labels.len() + rows.len() / width, 0));
+            if let Some(labels) = labels {
+                labels.resize(labels.len() + rows.len() / width, 0);
+            }
         } else {
             self.many(rows, width, out, labels);
         }
@@ -276,7 +278,9 @@ impl Walker {
         for (scores, seen) in all.take(n) {
             let label = self.finish.many(scores, seen);
             out.extend_from_slice(scores);
-            labels.iter_mut().for_each(|labels| labels.push(label));
+            if let Some(labels) = labels.as_deref_mut() {
+                labels.push(label);
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Ensembles that are no trees, each refused with its code before a row is run; it never runs one.
 
 use forecaster::engine::{Engine as _, LoadOptions};
-use forecaster::trees::{MAX_DEPTH, TreeEngine};
+use forecaster::trees::{MAX_DEPTH, MAX_TREES, TreeEngine};
 
 use crate::ensembles::{N, Op, Spec, branch, floats, int, ints, leaf, text, texts};
 use crate::onnx::Msg;
@@ -97,6 +97,8 @@ fn no_trees() {
         "unknown aggregate",
         &regressor("aggregate_function", Some(text("aggregate_function", "MEDIAN"))),
     );
+    let stumps = Spec { trees: vec![vec![leaf(1.0)]; MAX_TREES + 1], ..sound(Op::Regressor) };
+    refused("too many trees", &stumps.bytes());
     refused("no trees", &Spec { trees: vec![], ..sound(Op::Regressor) }.bytes());
 }
 
@@ -124,6 +126,8 @@ fn lists_of_different_lengths() {
 fn branches_and_leaves_of_version_5() {
     let v5 = |name: &str, values: &[i64]| with(Op::V5, name, Some(ints(name, values)));
     refused("root out of range", &v5("tree_roots", &[0, 4]));
+    refused("one tree twice", &v5("tree_roots", &[0, 0]));
+    refused("a tree inside another", &v5("tree_roots", &[0, 1]));
     refused("root negative", &v5("tree_roots", &[-1]));
     refused("leaf out of range", &v5("nodes_truenodeids", &[6, 1, 3, 4]));
     refused("branch out of range", &v5("nodes_falsenodeids", &[4, 2, 3, 5]));

@@ -100,7 +100,11 @@ fn workload(entry: Entry, read: &impl Fn(&str) -> Result<Vec<u8>>) -> Result<Wor
     let bytes = read(&format!("{}.rows", entry.name))?;
     let mut rows: Vec<f32> = bytes.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
     let width: usize = entry.shape.iter().product();
-    ensure!(width > 0 && !rows.is_empty() && rows.len() % width == 0, "rows of {} are cut off", entry.name);
+    ensure!(
+        width > 0 && !rows.is_empty() && rows.len().is_multiple_of(width),
+        "rows of {} are cut off",
+        entry.name
+    );
     // Wide rows are fewer; a batch of 4,096 repeats them.
     while rows.len() < (MAX_BATCH + 1) * width {
         rows.extend_from_within(..);
