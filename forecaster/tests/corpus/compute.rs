@@ -111,7 +111,7 @@ fn unknown_size() -> Vec<u8> {
 
 /// The body of a loop that carries `y` on as `product(y)`.
 fn body(step: &[Msg], out: &str) -> Msg {
-    let head = vec![node("Identity", &["going"], &["goes_on"])];
+    let head = [node("Identity", &["going"], &["goes_on"])];
     let g = head.iter().chain(step).fold(Msg::default(), |g, n| g.msg(1, n)).text(2, "body");
     [("round", 7, &[][..]), ("going", 9, &[]), ("y", 1, &[])]
         .into_iter()
@@ -179,7 +179,7 @@ fn loops_in_loops() -> Vec<u8> {
         step = node("Loop", &["n", "yes", step_input(depth + 1)], &[step_output(depth + 1)])
             .msg(5, &graph_attribute("body", &inner));
     }
-    let last = body_named(step, step_input(3), step_output(3));
+    let last = body_named(&step, step_input(3), step_output(3));
     with_side(loop_of("n", &last), vec![yes(), scalar_i64("n", 1_000)]).bytes()
 }
 
@@ -191,10 +191,10 @@ const fn step_output(depth: usize) -> &'static str {
     ["y2", "ya2", "yb2", "yc2"][depth]
 }
 
-fn body_named(step: Msg, input: &str, output: &str) -> Msg {
+fn body_named(step: &Msg, input: &str, output: &str) -> Msg {
     Msg::default()
         .msg(1, &node("Identity", &["going"], &["goes_on"]))
-        .msg(1, &step)
+        .msg(1, step)
         .text(2, "body")
         .msg(11, &value_info("round", 7, &[]))
         .msg(11, &value_info("going", 9, &[]))

@@ -113,7 +113,7 @@ fn shapes_of_graphs() -> Vec<Hostile> {
             "many_dimensions",
             Check::TensorData,
             file(|f| {
-                f.initializers[0] = Msg::default().bytes(1, &vec![1; 10_000_000]).int(2, 1).text(8, "w")
+                f.initializers[0] = Msg::default().bytes(1, &vec![1; 10_000_000]).int(2, 1).text(8, "w");
             }),
         ),
         refused("another_input", Check::Input, file(|f| f.inputs.push(value_info("state", 1, &[None])))),

@@ -76,9 +76,9 @@ pub fn run(args: &ImportArgs) -> Result<ExitCode> {
         .with_context(|| format!("importing {}", args.model.display()))?;
     done.parts.write(&args.out)?;
     if args.json {
-        print_json(args, &done)
+        print_json(args, &done);
     } else {
-        print(args, &done)
+        print(args, &done);
     }
     Ok(ExitCode::SUCCESS)
 }

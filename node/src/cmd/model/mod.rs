@@ -34,7 +34,7 @@ enum ModelCommand {
     /// Show what a bundle is: manifest, inputs, outputs, operators.
     Show(show::ShowArgs),
     /// Turn any ONNX file into a bundle.
-    Import(import::ImportArgs),
+    Import(Box<import::ImportArgs>),
     /// Pack a bundle's folder into one file.
     Pack(pack::PackArgs),
     /// Vouch for a bundle with an Ed25519 key.
