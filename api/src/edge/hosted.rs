@@ -38,6 +38,7 @@ pub(super) async fn upload(State(core): State<Arc<Core>>, request: Request) -> R
     if said.is_some_and(|length| length > most) {
         return Err(ApiError::BodyTooLarge(most));
     }
+    let _reading = core.uploads.try_acquire().map_err(|_| HostError::Busy)?;
     let patience = Duration::from_millis(core.state.limits.body_timeout_ms * PATIENCE);
     let read = tokio::time::timeout(patience, to_bytes(body, most)).await;
     let archive = read.map_err(|_| ApiError::BodyTimeout)?.map_err(|_| ApiError::BodyTooLarge(most))?;

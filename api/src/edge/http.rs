@@ -14,7 +14,7 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use axum::serve::ListenerExt as _;
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 
 use super::gate::Gate;
 use super::metrics;
@@ -24,6 +24,8 @@ use crate::error::ApiError;
 
 /// Says which request a problem was about.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Most archives that are read at a time.
+const UPLOADS: usize = 2;
 /// Longer paths are cut in answers.
 const MAX_INSTANCE: usize = 256;
 
@@ -33,6 +35,8 @@ pub(super) struct Core {
     pub(super) gate: Gate,
     pub(super) sockets: socket::Seats,
     pub(super) page: Mutex<Option<page::Rendered>>,
+    /// Archives are large: so many are read at a time.
+    pub(super) uploads: Semaphore,
     requests: AtomicU64,
 }
 
@@ -48,7 +52,8 @@ pub(super) struct Drain {
 pub fn app(state: ApiState) -> Router {
     let gate = Gate::new(&state.limits);
     let sockets = socket::Seats::new(&state);
-    let core = Arc::new(Core { gate, sockets, state, page: Mutex::default(), requests: AtomicU64::new(0) });
+    let (page, uploads) = (Mutex::default(), Semaphore::new(UPLOADS));
+    let core = Arc::new(Core { gate, sockets, state, page, uploads, requests: AtomicU64::new(0) });
     let v1 = Router::new()
         .route("/topics", get(read::topics))
         .route("/topics/{id}", get(read::topic))

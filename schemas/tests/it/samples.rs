@@ -168,7 +168,7 @@ fn registry_intakes() -> Vec<(&'static str, Intake)> {
             }),
         ),
         (
-            "miner-hosted",
+            "miner_hosted",
             Intake::Miner(MinerJoined {
                 miner: miner(),
                 name: "bob".into(),

@@ -58,6 +58,9 @@ impl SandboxEngine {
     fn attempt(&self, name: &str) -> String {
         let limit = self.shared.config.limits.load;
         let tried = self.shared.caged(Some(name), Instant::now()).and_then(|(mut child, _)| {
+            let mut go = Vec::new();
+            wire::begin(&mut go, kind::WANTED, 0);
+            child.send(&go, limit, WorkerFault::LoadTimeout)?;
             child.receive(limit, WorkerFault::LoadTimeout, wire::MAX_TALK)?;
             minicbor::decode::<Failed>(child.body())
                 .map_err(|_| child.give_up(WorkerFault::Garbage, "no outcome".to_owned()))

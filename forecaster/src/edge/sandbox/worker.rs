@@ -51,6 +51,10 @@ fn serve() -> Result<(), End> {
     let report = cage::shut(&bars);
     wire.send(&wire::talk(kind::CAGED, &report))?;
     if let Some(name) = &setup.attempt {
+        // One frame at a time each way: the parent says when.
+        if wire.next(wire::MAX_TALK)?.is_none() {
+            return Ok(());
+        }
         let outcome = escape::attempt(name);
         return wire
             .send(&wire::talk(kind::FAILED, &Failed { code: outcome.to_owned(), text: name.clone() }));
