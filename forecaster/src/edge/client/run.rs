@@ -209,12 +209,12 @@ impl RemoteMiner {
 
     /// Whether a value of an index is newer than those heard: after a new connection some come again.
     fn is_news(&mut self, symbol: &str, feed_at: Timestamp) -> bool {
-        match self.newest.get_mut(symbol) {
-            Some(newest) if feed_at <= *newest => return false,
-            Some(newest) => *newest = feed_at,
-            None if self.newest.len() < INDICES => drop(self.newest.insert(symbol.to_owned(), feed_at)),
-            None => return false,
+        let known = self.newest.get(symbol).copied();
+        let room = known.is_some() || self.newest.len() < INDICES;
+        if !room || known.is_some_and(|newest| feed_at <= newest) {
+            return false;
         }
+        self.newest.insert(symbol.to_owned(), feed_at);
         true
     }
 
