@@ -9,7 +9,7 @@ use forecaster::edge::client::{Failure, Rest};
 use schemas::verdict::What;
 use schemas::{BundleId, Commitment, Forecast, Micros, MinerId, Ppm, QuestionId, Reveal, Verdict};
 
-use crate::rig::{Kid, LOOKS, Rig, has_onnx_runtime, pause, runtime};
+use crate::rig::{self, Kid, LOOKS, Rig, has_onnx_runtime, pause, runtime};
 
 /// Miners; each pays 10,000 of the account's 10,000,000.
 const MINERS: u8 = 48;
@@ -84,8 +84,8 @@ async fn load() {
     let rig = Rig::new(tmp.path());
     let mut node = rig.node("node");
     let path = rig.api_key();
-    let rest = rig.rest(&path);
-    rig.serves(&rest, &mut node).await;
+    let rest = rig::rest(&rig.api, Some(&path));
+    rig::serves(&rest, &mut node).await;
     let network = rest.network().await.unwrap();
     let mut hash = [0; 32];
     hex::decode_to_slice(&network.hash, &mut hash).unwrap();
@@ -110,10 +110,10 @@ async fn load() {
         opened.spawn(reveal(rest.clone(), paper));
     }
     let revealed: BTreeSet<MinerId> = opened.join_all().await.into_iter().flatten().collect();
-    rig.serves(&rest, &mut node).await;
+    rig::serves(&rest, &mut node).await;
     node.terminate().await;
     check(&rig, id, &committed, &revealed);
-    rig.replays();
+    rig::replays(&rig.dir);
     rig.end().await;
 }
 
@@ -131,7 +131,7 @@ async fn killed_amid(rig: &Rig, mut node: Kid, acknowledged: &AtomicUsize) -> Ki
 
 fn check(rig: &Rig, id: QuestionId, committed: &BTreeSet<MinerId>, revealed: &BTreeSet<MinerId>) {
     let mut counts: BTreeMap<(MinerId, What), u32> = BTreeMap::new();
-    for verdict in rig.verdicts() {
+    for verdict in rig::verdicts(&rig.dir) {
         if let Verdict::Accepted { what, miner: Some(miner), question: Some(question) } = verdict
             && question == id
         {

@@ -7,6 +7,8 @@
     reason = "tests"
 )]
 
+mod demo;
+mod hands;
 mod kills;
 mod load;
 mod rig;

@@ -154,63 +154,67 @@ impl Rig {
 
     /// A file with a fresh API key for miners.
     pub(crate) fn api_key(&self) -> PathBuf {
-        let out = Command::new(env!("CARGO_BIN_EXE_oraculo"))
-            .arg("keys")
-            .arg("--dir")
-            .arg(self.dir.join("node"))
-            .args(["create", "--account", "acme", "--scopes", "miner:submit,account:read"])
-            .output()
-            .unwrap();
-        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-        let path = self.dir.join("api.key");
-        let mut file = File::options().write(true).create_new(true).mode(0o600).open(&path).unwrap();
-        std::io::Write::write_all(&mut file, &out.stdout).unwrap();
-        path
-    }
-
-    /// Requests to the API with this key.
-    pub(crate) fn rest(&self, key: &Path) -> Rest {
-        ingest::edge::use_tls();
-        Rest::new(&self.api, &fs::read_to_string(key).unwrap()).unwrap()
-    }
-
-    /// Waits until the node serves.
-    pub(crate) async fn serves(&self, rest: &Rest, node: &mut Kid) {
-        for _ in 0..LOOKS {
-            assert!(node.is_running(), "the node stopped: {}", node.complained());
-            if rest.network().await.is_ok() {
-                return;
-            }
-            pause().await;
-        }
-        panic!("the node does not serve: {}", node.complained());
-    }
-
-    /// Every verdict of the node's journal, in order.
-    pub(crate) fn verdicts(&self) -> Vec<Verdict> {
-        let dir = self.dir.join("node").join("journal");
-        let mut log = FileLog::open_read_only(dir, FileOptions::default()).unwrap();
-        let (mut out, mut next) = (Vec::new(), 1);
-        loop {
-            let entries = log.read(next, 1_024).unwrap();
-            let Some(last) = entries.last() else { return out };
-            next = last.record.seq + 1;
-            let verdicts = entries.iter().filter(|e| e.stream == Stream::Verdicts);
-            out.extend(verdicts.map(|e| schemas::decode::<Verdict>(&e.record.body).unwrap()));
-        }
-    }
-
-    /// Everything in the journal follows from what came from outside: anybody can recompute the registrations too.
-    pub(crate) fn replays(&self) {
-        let out = Command::new(env!("CARGO_BIN_EXE_oraculo"))
-            .args(["replay", "--check"])
-            .arg(self.dir.join("node"))
-            .output()
-            .unwrap();
-        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        api_key(&self.dir, "acme")
     }
 
     pub(crate) async fn end(self) {
         self.twin.shutdown().await;
     }
+}
+
+/// A file with a fresh API key for miners of the node in `dir`.
+pub(crate) fn api_key(dir: &Path, account: &str) -> PathBuf {
+    let out = Command::new(env!("CARGO_BIN_EXE_oraculo"))
+        .arg("keys")
+        .arg("--dir")
+        .arg(dir.join("node"))
+        .args(["create", "--account", account, "--scopes", "miner:submit,account:read"])
+        .output()
+        .unwrap();
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    let path = dir.join("api.key");
+    let mut file = File::options().write(true).create_new(true).mode(0o600).open(&path).unwrap();
+    std::io::Write::write_all(&mut file, &out.stdout).unwrap();
+    path
+}
+
+/// Requests to an API; some need no key.
+pub(crate) fn rest(api: &str, key: Option<&Path>) -> Rest {
+    ingest::edge::use_tls();
+    Rest::new(api, &key.map_or_else(String::new, |path| fs::read_to_string(path).unwrap())).unwrap()
+}
+
+/// Waits until the node serves.
+pub(crate) async fn serves(rest: &Rest, node: &mut Kid) {
+    for _ in 0..LOOKS {
+        assert!(node.is_running(), "the node stopped: {}", node.complained());
+        if rest.network().await.is_ok() {
+            return;
+        }
+        pause().await;
+    }
+    panic!("the node does not serve: {}", node.complained());
+}
+
+/// Every verdict of the journal of the node in `dir`, in order.
+pub(crate) fn verdicts(dir: &Path) -> Vec<Verdict> {
+    let mut log = FileLog::open_read_only(dir.join("node").join("journal"), FileOptions::default()).unwrap();
+    let (mut out, mut next) = (Vec::new(), 1);
+    loop {
+        let entries = log.read(next, 1_024).unwrap();
+        let Some(last) = entries.last() else { return out };
+        next = last.record.seq + 1;
+        let verdicts = entries.iter().filter(|e| e.stream == Stream::Verdicts);
+        out.extend(verdicts.map(|e| schemas::decode::<Verdict>(&e.record.body).unwrap()));
+    }
+}
+
+/// Everything in the journal follows from what came from outside: anybody can recompute the registrations too.
+pub(crate) fn replays(dir: &Path) {
+    let out = Command::new(env!("CARGO_BIN_EXE_oraculo"))
+        .args(["replay", "--check"])
+        .arg(dir.join("node"))
+        .output()
+        .unwrap();
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
 }
