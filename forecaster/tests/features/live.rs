@@ -62,7 +62,9 @@ fn journal(facts: &[Fact]) -> Vec<Record<ForecasterInput>> {
 /// Every row the miner asked its model with.
 fn rows(miner: &mut Forecaster, journal: &[Record<ForecasterInput>]) -> Vec<(QuestionId, Vec<f32>)> {
     let mut out = Vec::new();
-    journal.iter().for_each(|record| miner.apply(record, &mut out));
+    for record in journal {
+        miner.apply(record, &mut out);
+    }
     let asked = |deed| match deed {
         ForecasterOutput::Infer(request) => Some((request.question, request.row)),
         _ => None,
@@ -110,7 +112,9 @@ fn only_what_the_bundle_sees_makes_it_abstain() {
     assert_eq!(rows(&mut miner(needs()), &journal).len(), 20);
     let mut blind = miner(Needs::all(&market::SET));
     let mut out = Vec::new();
-    journal.iter().for_each(|record| blind.apply(record, &mut out));
+    for record in &journal {
+        blind.apply(record, &mut out);
+    }
     let told: Vec<String> = out
         .iter()
         .map(|deed| match deed {

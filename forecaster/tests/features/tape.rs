@@ -146,7 +146,7 @@ fn a_book_without_its_snapshot_says_nothing() {
     state.apply_tape(&instrument(5, Venue::Kalshi, "KX-1", "", InstrumentKind::Binary));
     let kalshi = MarketId { venue: Venue::Kalshi, native: "KX-1".to_owned() };
     let index = market::SET.position("book_spread").unwrap();
-    let mut spread = |state: &mut MarketState| {
+    let spread = |state: &mut MarketState| {
         let mut out = vec![0.0; market::WIDTH];
         let query = forecaster::features::Query { market: &kalshi, ..crate::world::query(&kalshi) };
         state.row(&query, now, &needing(&["book_spread"]), &mut out).map(|()| out[index])

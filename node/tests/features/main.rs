@@ -1,4 +1,5 @@
 //! `oraculo features` through the real binary: datasets of every source, the same bytes twice, bad input with its code.
+#![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
