@@ -65,7 +65,7 @@ impl Breaker {
     /// Whether the model may be started now.
     pub fn admit(&mut self, now: Duration) -> Result<(), Wait> {
         if now < self.not_before {
-            let left = self.not_before - now;
+            let left = self.not_before.saturating_sub(now);
             return Err(if self.is_open { Wait::Open(left) } else { Wait::Pause(left) });
         }
         if std::mem::take(&mut self.is_open) {

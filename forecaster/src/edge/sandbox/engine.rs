@@ -134,10 +134,8 @@ impl Shared {
             }
             _ => return Err(child.give_up(WorkerFault::Garbage, "no report of the cage".to_owned())),
         };
-        self.judge(&report).map_err(|e| {
-            drop(child.give_up(WorkerFault::CageIncomplete, String::new()));
-            e
-        })?;
+        let complete = self.judge(&report);
+        complete.inspect_err(|_| drop(child.give_up(WorkerFault::CageIncomplete, String::new())))?;
         Ok((child, report))
     }
 

@@ -147,7 +147,7 @@ pub(super) fn talk<T: Encode<()>>(kind: u32, body: &T) -> Vec<u8> {
 /// A whole frame of numbers.
 pub(super) fn floats(buffer: &mut Vec<u8>, kind: u32, count: u32, values: &[f32]) -> Option<()> {
     begin(buffer, kind, count);
-    put(buffer, values, |x| x.to_le_bytes());
+    put(buffer, values, f32::to_le_bytes);
     end(buffer)
 }
 
