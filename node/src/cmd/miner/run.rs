@@ -107,10 +107,13 @@ pub async fn run(args: RunArgs) -> Result<ExitCode> {
 
 /// Registers if a name was given and the key is no member yet; without a name it must be one.
 async fn join(args: &RunArgs, rest: &Rest, key: &forecaster::MinerKey, kind: &str) -> Result<()> {
+    let id = key.id();
+    if rest.miner(&id).await.is_ok() {
+        return Ok(());
+    }
     if let (Some(name), Some(stake)) = (&args.name, args.stake) {
         return register::join(rest, key, name, kind, stake).await;
     }
-    let id = key.id();
     let found = patiently(|| rest.miner(&id)).await;
     found
         .map(drop)
