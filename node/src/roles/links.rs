@@ -36,8 +36,7 @@ pub fn followed(role: Role) -> &'static [Role] {
     match role {
         Role::All => &[],
         Role::Ingest => &[Role::Validator],
-        Role::Api => &[Role::Ingest, Role::Validator],
-        Role::Miner => &[Role::Ingest, Role::Validator],
+        Role::Miner | Role::Api => &[Role::Ingest, Role::Validator],
         Role::Validator => &[Role::Ingest, Role::Miner, Role::Api],
     }
 }

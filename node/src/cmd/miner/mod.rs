@@ -76,7 +76,8 @@ impl NodeArgs {
 fn api_key(path: &Path) -> Result<String> {
     let mut file = File::open(path).with_context(|| format!("reading {}", path.display()))?;
     let mode = file.metadata().with_context(|| format!("reading {}", path.display()))?.permissions().mode();
-    ensure!(mode & 0o077 == 0, "{0} can be read by others; run: chmod 600 {0}", path.display());
+    let open = mode & 0o077;
+    ensure!(open == 0, "{0} can be read by others; run: chmod 600 {0}", path.display());
     let mut text = String::new();
     file.by_ref()
         .take(1_024)

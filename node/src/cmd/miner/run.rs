@@ -9,7 +9,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, ensure};
 use clap::Args;
 use forecaster::bundle::Bundle;
-use forecaster::edge::client::{Event, RemoteConfig, RemoteMiner, Rest, Status};
+use forecaster::edge::client::{RemoteConfig, RemoteMiner, Rest, Sink, Status};
 use forecaster::edge::oip::{self, Counter, Served};
 use forecaster::edge::{Engines, Lane, LaneConfig};
 use forecaster::{Device, MinerConfig, Strategy};
@@ -107,10 +107,13 @@ pub async fn run(args: RunArgs) -> Result<ExitCode> {
 
 /// Registers if a name was given and the key is no member yet; without a name it must be one.
 async fn join(args: &RunArgs, rest: &Rest, key: &forecaster::MinerKey, kind: &str) -> Result<()> {
+    let id = key.id();
+    if rest.miner(&id).await.is_ok() {
+        return Ok(());
+    }
     if let (Some(name), Some(stake)) = (&args.name, args.stake) {
         return register::join(rest, key, name, kind, stake).await;
     }
-    let id = key.id();
     let found = patiently(|| rest.miner(&id)).await;
     found
         .map(drop)
@@ -168,7 +171,7 @@ async fn serve(addr: SocketAddr, served: Served) -> Result<Server> {
 }
 
 /// Where events go: JSON lines, one line that is rewritten on a terminal, or plain lines.
-fn sink(json: bool, bar: ProgressBar) -> Box<dyn FnMut(Option<&Event>, &Status) + Send> {
+fn sink(json: bool, bar: ProgressBar) -> Sink {
     let live = std::io::stderr().is_terminal();
     let mut last = String::new();
     Box::new(move |event, status| {
