@@ -65,7 +65,7 @@ GPU_WHEELS = (
 # pip takes a tag exactly, so every tag that one of these wheels may bear is named.
 GPU_PLATFORMS = (
     "manylinux_2_28_x86_64", "manylinux_2_27_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64",
-    "manylinux_2_12_x86_64", "manylinux2010_x86_64",
+    "manylinux_2_12_x86_64", "manylinux2010_x86_64", "manylinux_2_5_x86_64", "manylinux1_x86_64",
 )  # fmt: skip
 # Written last into the folder: what it holds is whole.
 GPU_MARK = "WHEELS"
