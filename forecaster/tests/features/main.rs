@@ -1,5 +1,5 @@
 //! The feature library: every formula against a slow second implementation, what is seen when, the gate, the machine.
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::print_stderr, missing_docs, reason = "tests")]
 #![allow(
     clippy::disallowed_methods,
     reason = "the second implementation takes its logarithms and waves from elsewhere"

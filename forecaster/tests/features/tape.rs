@@ -130,7 +130,7 @@ fn spot_venues_stand_beside_the_index() {
     state.apply_tape(&level(3, now, BookSide::Ask, 6_298_000, 5));
     let kraken = (62_970.0_f64 / 63_000.0).ln();
     near(value(&mut state, now, "xv_kraken"), kraken);
-    near(value(&mut state, now, "xv_mean"), (coinbase + kraken) / 2.0);
+    near(value(&mut state, now, "xv_mean"), f64::midpoint(coinbase, kraken));
     near(value(&mut state, now, "xv_width"), coinbase - kraken);
     assert_eq!(value(&mut state, now, "xv_perp"), None);
     assert_eq!(value(&mut state, now.plus(11 * SECOND), "xv_kraken"), None, "stale");

@@ -1,5 +1,5 @@
 //! `oraculo features` through the real binary: datasets of every source, the same bytes twice, bad input with its code.
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::print_stderr, missing_docs, reason = "tests")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
