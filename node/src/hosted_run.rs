@@ -13,7 +13,8 @@ use forecaster::bundle::Bundle;
 use forecaster::edge::{Engines, Lane, LaneConfig};
 use forecaster::signer::MinerKey;
 use forecaster::{
-    Forecaster, ForecasterError, ForecasterInput, ForecasterOutput, MinerConfig, Strategy, WorkerFault,
+    FeatureChoice, Forecaster, ForecasterError, ForecasterInput, ForecasterOutput, MinerConfig, Strategy,
+    WorkerFault,
 };
 use schemas::inference::Answer;
 use schemas::{
@@ -111,7 +112,9 @@ impl Runner {
         let strategy = Strategy::Model { bundle: bundle.id() };
         let topic = manifest.topic.as_deref().context("the bundle names no topic")?;
         let config = MinerConfig::new(key.id(), topic, symbol, strategy);
-        let config = MinerConfig { max_input_age_ns: crate::genesis::MAX_INPUT_AGE_NS, ..config };
+        let features = FeatureChoice::of(manifest);
+        let max_input_age_ns = crate::genesis::MAX_INPUT_AGE_NS;
+        let config = MinerConfig { max_input_age_ns, features, ..config };
         Ok(Self {
             machine: Forecaster::new(config),
             key,

@@ -21,6 +21,7 @@ pub mod kit;
 pub mod node_plan;
 pub mod plan;
 pub mod probe;
+pub mod quiet;
 pub mod recorder;
 pub mod replay;
 pub mod roles;

@@ -41,6 +41,7 @@ impl House {
             miners: Vec::new(),
             validators: vec![validator::Validator::new(validator::Limits::default())],
             view: None,
+            board: None,
             tally: Tally::default(),
         };
         let log = FileLog::open(dir, FileOptions::default()).unwrap();
@@ -57,6 +58,7 @@ impl House {
             network,
             pushes: broadcast::channel(16).0,
             probe: None,
+            bell: tokio::sync::watch::Sender::new(0),
             answers: Arc::default(),
             kernel: kernel.clone(),
         };

@@ -20,6 +20,9 @@ fn every_command_has_help_with_an_example() {
         "schemas",
         "model",
         "gpu-check",
+        "automl",
+        "features",
+        "miner",
     ] {
         let out = oraculo(&[command, "--help"]);
         let (stdout, stderr) = texts(&out);

@@ -12,7 +12,7 @@ use forecaster::bundle::Bundle;
 use forecaster::edge::client::{RemoteConfig, RemoteMiner, Rest, Sink, Status};
 use forecaster::edge::oip::{self, Counter, Served};
 use forecaster::edge::{Engines, Lane, LaneConfig};
-use forecaster::{Device, MinerConfig, Strategy};
+use forecaster::{Device, FeatureChoice, MinerConfig, Strategy};
 use indicatif::ProgressBar;
 use tokio::sync::oneshot;
 
@@ -77,6 +77,7 @@ pub async fn run(args: RunArgs) -> Result<ExitCode> {
     let strategy = Strategy::Model { bundle: bundle.id() };
     let miner = MinerConfig {
         max_input_age_ns: MAX_INPUT_AGE_NS,
+        features: FeatureChoice::of(bundle.manifest()),
         ..MinerConfig::new(key.id(), &prefix, &symbol, strategy)
     };
     let journal = args.journal.clone().unwrap_or_else(|| beside(&args.key));
