@@ -14,6 +14,7 @@ import sys
 PINS = [
     "lightgbm==4.7.0",
     "lleaves==1.3.0",
+    "llvmlite==0.44.0",
     "numpy==2.4.6",
     "onnx==1.18.0",
     "onnxmltools==1.16.0",

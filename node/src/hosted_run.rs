@@ -196,7 +196,10 @@ impl Runner {
                 ForecasterOutput::Reveal { question, forecast } => {
                     Intake::Reveal(self.key.reveal(&self.network, self.bundle, question, &forecast))
                 }
-                ForecasterOutput::Abstain { .. } => continue,
+                ForecasterOutput::Abstain { question, reason } => {
+                    tracing::info!(question = %question.short(), reason = reason.code(), "a hosted miner abstains");
+                    continue;
+                }
             };
             self.kernel.send(Cmd::Intake { body: Box::new(intake), reply: None }).await;
         }

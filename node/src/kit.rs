@@ -202,7 +202,7 @@ mod tests {
         let fake = cache.path().join("python3");
         fs::write(
             &fake,
-            "#!/bin/sh\ncase \"$*\" in *venv*) mkdir -p \"$3/bin\"; cp \"$0\" \"$3/bin/python\";; *pip*) echo 'No matching \
+            "#!/bin/sh\ncase \"$*\" in '-m venv '*) mkdir -p \"$3/bin\"; cp \"$0\" \"$3/bin/python\";; *pip*) echo 'No matching \
              distribution' >&2; exit 1;; esac\n",
         )
         .unwrap();
